@@ -138,6 +138,8 @@ class Card:
     """Four digits."""
     cvc: str
     holder: str = ""
+    brand: str = ""
+    """As recognised from the number, e.g. ``visa``."""
 
     def __repr__(self) -> str:
         return "Card(***)"
@@ -348,6 +350,12 @@ class PaymentReport:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The provider's answer for the desk, already free of card data and secrets."""
 
+    def __post_init__(self) -> None:
+        if self.status is Status.CAPTURED and not self.captured:
+            raise ValueError("a report of a captured payment says how much was captured")
+        if self.status is Status.AUTHORISED and not self.authorised:
+            raise ValueError("a report of an authorised payment says how much is held")
+
 
 @dataclass(frozen=True, kw_only=True)
 class OperationReport:
@@ -356,6 +364,9 @@ class OperationReport:
     reference: str = ""
     provider_reference: str = ""
     payment: PaymentRef | None = None
+    """Needed when nobody asked us for the operation: it was made in the provider's own dashboard."""
+    operation: Capability | None = None
+    """Which operation it is, likewise needed only then."""
     status: OperationStatus
     amount: Money | None = None
     error_code: str = ""

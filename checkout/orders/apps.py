@@ -1,6 +1,18 @@
+from functools import partial
+
 from django.apps import AppConfig
 
 
 class OrdersConfig(AppConfig):
     name = "checkout.orders"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from checkout import work
+        from checkout.orders import operations
+        from checkout.orders.models import Cancellation, Capture, Order, Payment, Refund
+
+        work.register(work.Queue("payments", Payment.objects.all, operations.inquire_due))
+        work.register(work.Queue("orders", Order.objects.all, operations.expire_due))
+        for name, kind in (("captures", Capture), ("refunds", Refund), ("cancellations", Cancellation)):
+            work.register(work.Queue(name, kind._default_manager.all, partial(operations.execute, kind)))

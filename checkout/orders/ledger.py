@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from checkout.orders.models import EntryKind, LedgerEntry, Payment, scope_of
+from checkout.orders.models import Capture, EntryKind, LedgerEntry, Operation, Payment, Refund, scope_of
 
 TOTAL_OF = {
     EntryKind.AUTHORISED: "authorised_total",
@@ -19,6 +19,9 @@ TOTAL_OF = {
     EntryKind.REFUND_REVERSED: "reversed_total",
 }
 """Which cached total an entry raises. Disputes have entries but no total: they are followed in rows of their own."""
+
+RESERVE_OF: Mapping[type[Operation], str] = {Capture: "captures_reserved", Refund: "refunds_reserved"}
+"""Where an operation's amount is spoken for while it is in flight; a cancellation moves no money."""
 
 
 def post(payment: Payment, kind: EntryKind, amount: int, *, cause: str, evidence: Mapping[str, Any]) -> LedgerEntry:
@@ -38,6 +41,23 @@ def post(payment: Payment, kind: EntryKind, amount: int, *, cause: str, evidence
         payment.exceeds = payment.exceeds or breaks_bounds(payment)
         payment.save(update_fields=(total, "exceeds"))
     return entry
+
+
+def reserve(payment: Payment, operation: Operation) -> None:
+    """Speak for an operation's amount while it is in flight. The database refuses what exceeds the payment."""
+    _change_reserve(payment, operation, +operation.amount)
+
+
+def free(payment: Payment, operation: Operation) -> None:
+    """The operation came to an end: its amount is no longer spoken for."""
+    _change_reserve(payment, operation, -operation.amount)
+
+
+def _change_reserve(payment: Payment, operation: Operation, change: int) -> None:
+    reserve = RESERVE_OF.get(type(operation))
+    if reserve:
+        setattr(payment, reserve, getattr(payment, reserve) + change)
+        payment.save(update_fields=(reserve,))
 
 
 def breaks_bounds(payment: Payment) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from datetime import timedelta
 from typing import Any
 
 from django.db import models
@@ -158,6 +157,7 @@ class Payment(TenantRow):
     inquiries = models.PositiveSmallIntegerField(default=0, editable=False, help_text="made since the schedule began")
     schedule_from = models.DateTimeField(default=timezone.now, editable=False)
     asked_at = models.DateTimeField(null=True, editable=False, help_text="the last inquiry")
+    answered_at = models.DateTimeField(null=True, editable=False, help_text="the last inquiry that got an answer")
 
     decline_category = models.CharField(max_length=30, blank=True, editable=False)
     decline_code = models.CharField(max_length=60, blank=True, editable=False, help_text="the provider's, for the desk")
@@ -280,7 +280,8 @@ class Operation(TenantRow):
     reason = models.CharField(max_length=200, blank=True)
     requested_by = models.CharField(max_length=80, blank=True, help_text="actor, e.g. staff:7 or key:sk_test_ab")
     approved_by = models.CharField(max_length=80, blank=True)
-    tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    tries = models.PositiveSmallIntegerField(default=0, editable=False, help_text="calls made so far")
+    unsent = models.BooleanField(default=False, editable=False, help_text="the last call certainly never arrived")
     due_at = models.DateTimeField(null=True, editable=False, db_index=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     error_code = models.CharField(max_length=60, blank=True, editable=False)
@@ -435,7 +436,3 @@ class FraudAlert(TenantRow):
 def scope_of(row: TenantRow) -> dict[str, Any]:
     """Merchant and mode for a child of ``row``: children are made with their parent's, so they cannot differ."""
     return {"merchant_id": row.merchant_id, "mode": row.mode}
-
-
-REDIRECT_PATIENCE = timedelta(minutes=15)
-"""How long a shopper may be away at a provider's page before we ask and give the attempt up."""

@@ -1,0 +1,132 @@
+"""The row is the intent: decide whether an operation may be asked for, speak for its amount, save the row.
+
+Nothing is called here. The row is due at once, and ``operations.execute`` does the asking. Every function expects the
+order to be locked and runs in that transaction, so two people cannot give the same money back twice.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from django.utils import timezone
+
+from checkout.orders import gateway, ledger
+from checkout.orders.models import Cancellation, Capture, Operation, Payment, Refund, Source
+from checkout.orders.timeline import SYSTEM, record
+from checkout.work import nudge
+from providers.contract import Capability, OperationStatus, Status
+
+
+Op = TypeVar("Op", bound=Operation)
+
+
+class NotAllowed(Exception):
+    """The operation cannot be asked for now. ``code`` is stable, the message is for people; nothing was saved."""
+
+    def __init__(self, code: str, message: str, *, remaining: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.remaining = remaining
+        """What could be asked for instead, in minor units."""
+
+
+def can(payment: Payment, capability: Capability) -> bool:
+    """Whether the payment's provider can do this at all."""
+    return capability in gateway.provider_class(payment.account.provider).capabilities
+
+
+def refund(
+    payment: Payment,
+    *,
+    amount: int | None = None,
+    expected_refundable: int | None = None,
+    reason: str = "",
+    source: Source = Source.STAFF,
+    requested_by: str = SYSTEM,
+) -> Refund:
+    """Ask to give back ``amount`` minor units, or all that remains. Raises NotAllowed."""
+    remaining = payment.refundable
+    if not can(payment, Capability.REFUND):
+        raise NotAllowed("unsupported", "This provider gives no money back through its API; use its own dashboard.")
+    if expected_refundable is not None and expected_refundable != remaining:
+        raise NotAllowed("stale", "The refundable amount has changed meanwhile.", remaining=remaining)
+    wanted = remaining if amount is None else amount
+    _within(wanted, remaining, "refundable")
+    if wanted < payment.captured_total and not can(payment, Capability.PARTIAL_REFUND):
+        raise NotAllowed("partial_unsupported", "This provider refunds only the whole amount.", remaining=remaining)
+    return _save(Refund(amount=wanted, reason=reason), payment, source, requested_by)
+
+
+def capture(
+    payment: Payment,
+    *,
+    amount: int | None = None,
+    source: Source = Source.STAFF,
+    requested_by: str = SYSTEM,
+) -> Capture:
+    """Ask to take ``amount`` minor units of what is held, or all of it. Raises NotAllowed."""
+    remaining = payment.capturable
+    if not can(payment, Capability.CAPTURE):
+        raise NotAllowed("unsupported", "This provider captures by itself.")
+    if _cancelling(payment):
+        raise NotAllowed("cancelling", "The hold is being let go.")
+    wanted = remaining if amount is None else amount
+    _within(wanted, remaining, "capturable")
+    if wanted < payment.authorised_total and not can(payment, Capability.PARTIAL_CAPTURE):
+        raise NotAllowed("partial_unsupported", "This provider captures only the whole amount.", remaining=remaining)
+    return _save(Capture(amount=wanted), payment, source, requested_by)
+
+
+def cancel(payment: Payment, *, source: Source = Source.STAFF, requested_by: str = SYSTEM) -> Cancellation:
+    """Ask to let a hold go. Raises NotAllowed."""
+    if not can(payment, Capability.CANCEL):
+        raise NotAllowed("unsupported", "This provider lets holds go only by itself.")
+    if payment.status != Status.AUTHORISED or not payment.held:
+        raise NotAllowed("nothing_held", "Nothing is held on this payment.")
+    if payment.captures_reserved:
+        raise NotAllowed("capturing", "A capture is on its way.")
+    if _cancelling(payment):
+        raise NotAllowed("cancelling", "The hold is already being let go.")
+    return _save(Cancellation(amount=payment.held), payment, source, requested_by)
+
+
+def give_back(payment: Payment, *, reason: str) -> Operation | None:
+    """Ask for whatever returns this payment's money, on the system's own account; None when that cannot be asked."""
+    try:
+        if payment.net > 0:
+            return refund(payment, reason=reason, source=Source.SYSTEM)
+        return cancel(payment, source=Source.SYSTEM)
+    except NotAllowed:
+        return None
+
+
+def _within(wanted: int, remaining: int, what: str) -> None:
+    if wanted <= 0:
+        raise NotAllowed(f"nothing_{what}", f"Nothing is {what}.", remaining=remaining)
+    if wanted > remaining:
+        raise NotAllowed("too_much", f"Only {remaining} is {what}.", remaining=remaining)
+
+
+def _cancelling(payment: Payment) -> bool:
+    in_flight = (OperationStatus.CREATED, OperationStatus.SENT, OperationStatus.PENDING)
+    return Cancellation.objects.filter(payment=payment, status__in=in_flight).exists()
+
+
+def _save(operation: Op, payment: Payment, source: Source, requested_by: str) -> Op:
+    operation.payment = payment
+    operation.merchant_id, operation.mode = payment.merchant_id, payment.mode
+    operation.source, operation.requested_by, operation.due_at = source, requested_by, timezone.now()
+    ledger.reserve(payment, operation)
+    operation.save()
+    name = operation._meta.model_name
+    record(
+        payment.order,
+        f"{name}.requested",
+        cause=f"{name} {operation.reference}",
+        actor=requested_by,
+        payment=payment,
+        operation=str(operation.public_id),
+        amount=operation.amount,
+    )
+    nudge(f"{name}s", operation.pk)
+    return operation

@@ -1,0 +1,657 @@
+"""What people and machines ask of the core: offer, start, inquire, expire, cancel, capture, refund.
+
+Each operation saves a row, calls the provider outside any transaction, then applies the report. A crash between any two
+of these leaves a row that is due, and the sweep goes on from there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from checkout.merchants.models import ProviderAccount
+from checkout.orders import gateway, intents, links, schedule, timeline, transitions
+from checkout.orders.apply import Outcome, Road, apply, locked
+from checkout.orders.models import (
+    Cancellation,
+    Capture,
+    Operation,
+    Order,
+    OrderStatus,
+    Payment,
+    Refund,
+    Review,
+    Step,
+    scope_of,
+)
+from providers.contract import (
+    Address,
+    Capability,
+    Card,
+    Customer,
+    Decline,
+    DeclineCategory,
+    EnterCode,
+    Item,
+    Method,
+    OperationReport,
+    OperationRequest,
+    OperationStatus,
+    OutcomeUnknown,
+    PaymentRef,
+    PaymentReport,
+    PaymentRequest,
+    PostForm,
+    Provider,
+    ProviderError,
+    Redirect,
+    Rejected,
+    ShowQr,
+    Started,
+    Status,
+    ThreeDSWish,
+    Unreachable,
+)
+from providers.contract import Step as NextStep
+
+logger = logging.getLogger(__name__)
+
+
+class NotPayable(Exception):
+    """The order cannot be paid now; ``reason`` is its status, or ``tries``, ``offer`` or ``reused``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class AlreadyInProgress(Exception):
+    """Another attempt has no outcome yet, so nothing was started."""
+
+    def __init__(self, payment: Payment) -> None:
+        super().__init__(payment.reference)
+        self.payment = payment
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One way in which this order can be paid."""
+
+    account: ProviderAccount
+    method: Method
+
+    @property
+    def code(self) -> str:
+        return f"{self.account.pk}:{self.method.code}"
+
+    @property
+    def takes_card(self) -> bool:
+        return self.method.takes_card
+
+    @property
+    def redirect_hosts(self) -> tuple[str, ...]:
+        return gateway.redirect_hosts(self.account)
+
+
+# --------------------------------------------------------------------------------------------------------------- paying
+
+
+def offers(order: Order) -> list[Offer]:
+    """Every way to pay that can work for this order, the merchant's favourite first; one of each method."""
+    found: dict[str, Offer] = {}
+    for account in ProviderAccount.objects.of(order.merchant, order.mode).filter(enabled=True):
+        for method in gateway.provider_class(account.provider).methods:
+            if _fits(account, method, order):
+                found.setdefault(method.code, Offer(account, method))
+    return list(found.values())
+
+
+def refusal(order: Order) -> str:
+    """Why no new attempt may be made now; empty when one may."""
+    if order.is_final:
+        return order.status
+    if order.expires_at <= timezone.now():
+        return OrderStatus.EXPIRED
+    if not transitions.has_tries_left(order, list(order.payments.all())):
+        return "tries"
+    return ""
+
+
+def start(
+    order: Order,
+    *,
+    offer_code: str,
+    submission: str,
+    card: Card | None = None,
+    customer: Customer | None = None,
+    locale: str = "",
+) -> Payment:
+    """Attempt to pay. One ``submission`` (one form) makes at most one payment and one provider call.
+
+    Raises NotPayable or AlreadyInProgress. Whatever the provider does, the answer is a payment.
+    """
+    existing = order.payments.filter(submission=submission).first()
+    if existing:
+        return existing
+    offer = next((offer for offer in offers(order) if offer.code == offer_code), None)
+    if offer is None:
+        raise NotPayable("offer")
+    began = timezone.now()
+    for sibling in order.payments.filter(status=Status.PENDING).exclude(step__in=(Step.WAIT, Step.ASK)):
+        inquire(sibling, cause="another attempt")
+    try:
+        with transaction.atomic():
+            payment, is_new = _reserve_attempt(order.pk, offer, submission, began=began, card=card)
+    except IntegrityError:
+        # Somebody else's attempt was saved between our look and our row: the database is the judge.
+        raise AlreadyInProgress(_blocking(order)) from None
+    if is_new:
+        request = _payment_request(payment, card=card, customer=customer or Customer(), locale=locale)
+        _begin(payment, lambda provider: provider.start(request))
+        payment.refresh_from_db()
+    return payment
+
+
+def inquire(payment: Payment, *, cause: str, min_interval: timedelta = timedelta(0)) -> Payment:
+    """Ask the provider what is true of a payment, and apply it. Never raises for a provider's trouble.
+
+    With ``min_interval``, a payment that was asked about more recently is left alone.
+    """
+    now = timezone.now()
+    recently = Payment.objects.filter(pk=payment.pk, asked_at__gt=now - min_interval) if min_interval else None
+    if recently is None or not recently.exists():
+        Payment.objects.filter(pk=payment.pk).update(asked_at=now)
+        _ask(payment, cause=cause)
+    payment.refresh_from_db()
+    return payment
+
+
+def inquire_due(pk: int) -> None:
+    """A payment's next inquiry: what its queue calls."""
+    inquire(Payment.objects.select_related("account").get(pk=pk), cause="schedule")
+
+
+def _fits(account: ProviderAccount, method: Method, order: Order) -> bool:
+    if account.methods and method.code not in account.methods:
+        return False
+    if account.currencies and order.currency not in account.currencies:
+        return False
+    if method.currencies is not None and order.currency not in method.currencies:
+        return False
+    smallest = max(method.minimum, account.minimum_minor or 1)
+    largest = [limit for limit in (method.maximum, account.maximum_minor) if limit is not None]
+    return order.amount >= smallest and all(order.amount <= limit for limit in largest)
+
+
+def _reserve_attempt(
+    order_pk: int, offer: Offer, submission: str, *, began: datetime, card: Card | None
+) -> tuple[Payment, bool]:
+    """The row before the call. Raises NotPayable or AlreadyInProgress."""
+    order = timeline.lock(order_pk)
+    existing = order.payments.filter(submission=submission).first()
+    if existing:
+        return existing, False
+    for sibling in order.payments.filter(status__in=(Status.CREATED, Status.PENDING)):
+        _supersede(sibling, asked_since=began)
+    transitions.refresh(order, cause="another attempt")
+    reason = refusal(order)
+    if reason:
+        raise NotPayable(reason)
+    payment = Payment(
+        **scope_of(order),
+        order=order,
+        number=order.payments.count() + 1,
+        account=offer.account,
+        method=offer.method.code,
+        submission=submission,
+        amount=order.amount,
+        currency=order.currency,
+        three_ds_wish=order.three_ds,
+        with_card=card is not None,
+        due_at=timezone.now() + schedule.UNSENT_PATIENCE,
+    )
+    if card:
+        payment.card_brand = card.brand
+        payment.card_first6, payment.card_last4 = card.number[:6], card.number[-4:]
+        payment.card_expiry = f"{card.expiry_month:02d}/{card.expiry_year}"
+    payment.save()
+    timeline.record(
+        order,
+        "payment.started",
+        cause="form",
+        actor=timeline.SHOPPER,
+        payment=payment,
+        method=payment.method,
+        account=offer.account.name,
+    )
+    transitions.refresh(order, cause="form", actor=timeline.SHOPPER)
+    return payment, True
+
+
+def _supersede(sibling: Payment, *, asked_since: datetime) -> None:
+    """Give way to another attempt, but only after the provider has said that no money came."""
+    if sibling.is_blocking or not (sibling.answered_at and sibling.answered_at >= asked_since):
+        raise AlreadyInProgress(sibling)
+    _give_up(sibling, cause="superseded by another attempt")
+
+
+def _give_up(payment: Payment, *, cause: str) -> None:
+    """End an attempt ourselves after a fetch that showed no money, and go on listening for 30 days."""
+    if transitions.advance(payment, Status.EXPIRED, cause=cause):
+        transitions.decline(payment, Decline(DeclineCategory.ABANDONED))
+        _restart_schedule(payment, schedule.wait(schedule.LISTENING, 0))
+
+
+def _restart_schedule(payment: Payment, delay: timedelta | None) -> None:
+    now = timezone.now()
+    payment.inquiries, payment.schedule_from = 0, now
+    payment.due_at = now + delay if delay else None
+    payment.save(update_fields=("inquiries", "schedule_from", "due_at"))
+
+
+def _blocking(order: Order) -> Payment:
+    return order.payments.latest("number")
+
+
+def _payment_request(payment: Payment, *, card: Card | None, customer: Customer, locale: str) -> PaymentRequest:
+    order = payment.order
+    shortest, longest = gateway.provider_class(payment.account.provider).session_seconds
+    remaining = int((order.expires_at - timezone.now()).total_seconds())
+    return PaymentRequest(
+        reference=payment.reference,
+        amount=payment.money,
+        method=payment.method,
+        description=order.description or order.reference,
+        return_url=links.return_url(payment),
+        webhook_url=links.webhook_url(payment.account),
+        expires_in=max(shortest, min(longest, remaining)),
+        locale=order.locale or locale or order.merchant.locale,
+        capture=order.capture_mode,
+        three_ds=ThreeDSWish(payment.three_ds_wish),
+        card=card,
+        customer=_customer(order, customer),
+        billing=Address(**order.billing) if order.billing else None,
+        shipping=Address(**order.shipping) if order.shipping else None,
+        items=tuple(Item(**item) for item in order.items),
+    )
+
+
+def _customer(order: Order, browser: Customer) -> Customer:
+    """What the merchant said about the shopper, with what the browser shows."""
+    told = {name: order.customer.get(name, "") for name in ("reference", "email", "name", "phone")}
+    return Customer(
+        **told, ip=browser.ip, user_agent=browser.user_agent, accept_language=browser.accept_language
+    )
+
+
+def _begin(payment: Payment, call: Callable[[Provider], Started]) -> None:
+    """Make the call that may charge, and record whatever came of it."""
+    cause = "answer"
+    try:
+        provider = gateway.connect(payment.account)
+        _release_connection()
+        started = call(provider)
+    except Unreachable as error:
+        # They never acted. The reference is not used again: the shopper decides whether to try once more.
+        _end_unsent(payment, error, Decline(DeclineCategory.UNAVAILABLE, error.code))
+    except (Rejected, gateway.AccountUnusable) as error:
+        logger.error("payment_rejected payment=%s code=%s", payment.pk, getattr(error, "code", "settings"))
+        _end_unsent(payment, error, Decline(DeclineCategory.PROCESSING_ERROR, getattr(error, "code", "settings")))
+    except Exception as error:
+        # A time-out, or an answer that makes no sense to us: they may have acted.
+        if not isinstance(error, OutcomeUnknown):
+            logger.error("payment_call_broke payment=%s error=%s", payment.pk, type(error).__name__)
+        _await_outcome(payment, getattr(error, "code", "") or type(error).__name__)
+    else:
+        _record_started(payment, started, cause=cause)
+
+
+def _end_unsent(payment: Payment, error: Exception, why: Decline) -> None:
+    with transaction.atomic():
+        payment = locked(payment.pk)
+        if payment.is_waiting:
+            transitions.advance(payment, Status.FAILED, cause=f"answer: {type(error).__name__}", code=why.code)
+            transitions.decline(payment, why)
+            _restart_schedule(payment, None)
+        transitions.refresh(payment.order, cause="answer")
+
+
+def _await_outcome(payment: Payment, code: str) -> None:
+    with transaction.atomic():
+        payment = locked(payment.pk)
+        if payment.is_waiting:
+            transitions.await_step(payment, Step.ASK, cause=f"answer: unknown outcome ({code})")
+            _restart_schedule(payment, schedule.wait(schedule.INQUIRY, 0))
+        transitions.refresh(payment.order, cause="answer")
+
+
+def _record_started(payment: Payment, started: Started, *, cause: str) -> None:
+    step, data, patience = _step_of(started.step)
+    with transaction.atomic():
+        outcome = apply(payment.account, started.report, road=Road.ANSWER, cause=cause)
+        payment = locked(payment.pk)
+        if outcome is not Outcome.REVIEW and payment.is_waiting:
+            if step in {Step.REDIRECT, Step.POST_FORM} and not gateway.may_redirect(payment.account, data["url"]):
+                _refuse_redirect(payment, data["url"])
+            else:
+                deadline = timezone.now() + patience if patience else None
+                transitions.await_step(payment, step, cause=cause, data=data, deadline=deadline)
+                _restart_schedule(payment, schedule.wait(schedule.INQUIRY, 0))
+        transitions.refresh(payment.order, cause=cause)
+
+
+def _refuse_redirect(payment: Payment, url: str) -> None:
+    """A provider's answer that leads somewhere unknown is not followed; a person hears of it."""
+    logger.error("redirect_refused payment=%s", payment.pk)
+    transitions.advance(payment, Status.FAILED, cause="redirect to an unknown host")
+    transitions.decline(payment, Decline(DeclineCategory.PROCESSING_ERROR, "redirect_refused"))
+    timeline.record(payment.order, "payment.redirect_refused", cause="answer", payment=payment, url=url[:200])
+    _restart_schedule(payment, schedule.wait(schedule.LISTENING, 0))
+
+
+def _step_of(step: NextStep) -> tuple[Step, dict[str, Any], timedelta | None]:
+    """What to await, what the page needs for it, and how long the shopper has."""
+    match step:
+        case Redirect(url):
+            return Step.REDIRECT, {"url": url}, schedule.REDIRECT_PATIENCE
+        case PostForm(url, fields):
+            return Step.POST_FORM, {"url": url, "fields": dict(fields)}, schedule.REDIRECT_PATIENCE
+        case EnterCode(handle, sent_to):
+            return Step.CODE, {"handle": handle, "sent_to": sent_to}, schedule.CODE_PATIENCE
+        case ShowQr(content):
+            return Step.QR, {"content": content}, schedule.CODE_PATIENCE
+        case _:
+            return Step.WAIT, {}, None
+
+
+# ------------------------------------------------------------------------------------------------------------ inquiring
+
+
+def _ask(payment: Payment, *, cause: str) -> None:
+    report = _fetch(payment)
+    if report is not None:
+        apply(payment.account, report, road=Road.FETCH, cause=f"fetch: {cause}")
+    with transaction.atomic():
+        payment = locked(payment.pk)
+        if report is not None:
+            payment.answered_at = timezone.now()
+            payment.save(update_fields=("answered_at",))
+            _draw_conclusions(payment, report)
+        _plan_next(payment)
+        transitions.refresh(payment.order, cause="fetch")
+
+
+def _fetch(payment: Payment) -> PaymentReport | None:
+    """The provider's word; None when there is no usable answer."""
+    try:
+        provider = gateway.connect(payment.account)
+        _release_connection()
+        return provider.fetch(_ref(payment))
+    except (ProviderError, gateway.AccountUnusable) as error:
+        kind = type(error).__name__
+        logger.warning("inquiry_failed payment=%s error=%s code=%s", payment.pk, kind, getattr(error, "code", ""))
+    except Exception as error:
+        logger.error("inquiry_broke payment=%s error=%s", payment.pk, type(error).__name__)
+    return None
+
+
+def _draw_conclusions(payment: Payment, report: PaymentReport) -> None:
+    """What silence means: a payment they never got, a page the shopper never saw, a shopper who never came back."""
+    if not payment.is_waiting:
+        return
+    now = timezone.now()
+    settled = timedelta(seconds=gateway.provider_class(payment.account.provider).settling_seconds)
+    if report.absent:
+        if not payment.provider_reference and now - payment.created_at >= settled:
+            transitions.advance(payment, Status.FAILED, cause="fetch: they do not know it")
+            transitions.decline(payment, Decline(DeclineCategory.UNAVAILABLE, "absent"))
+            _restart_schedule(payment, schedule.wait(schedule.LISTENING, 0))
+        return
+    unseen = payment.step == Step.ASK and not payment.with_card and report.status is Status.PENDING
+    overdue = payment.deadline is not None and payment.deadline <= now
+    if unseen:
+        # They made a page for the shopper but its address was lost with their answer, so nobody can pay there.
+        _give_up(payment, cause="fetch: no money, and the shopper never got the page")
+    elif overdue and report.status in {Status.PENDING, None}:
+        _give_up(payment, cause="fetch: no money, and the shopper did not come back")
+
+
+def _plan_next(payment: Payment) -> None:
+    """The next inquiry, or none, or a person."""
+    now = timezone.now()
+    if payment.is_waiting:
+        delay = schedule.wait(schedule.INQUIRY, payment.inquiries)
+        if delay is None:
+            transitions.open_review(
+                payment.order, payment, "no_outcome", cause="schedule", ours=payment.status, theirs="no final answer"
+            )
+    elif payment.status in transitions.ENDED and payment.due_at:
+        delay = schedule.wait(schedule.LISTENING, payment.inquiries)
+    else:
+        delay = None
+    payment.inquiries += 1
+    payment.due_at = now + delay if delay else None
+    if payment.due_at and payment.is_waiting and payment.deadline and payment.deadline > now:
+        payment.due_at = min(payment.due_at, payment.deadline)
+    payment.save(update_fields=("inquiries", "due_at"))
+
+
+def _ref(payment: Payment) -> PaymentRef:
+    return PaymentRef(
+        reference=payment.reference,
+        amount=payment.money,
+        provider_reference=payment.provider_reference,
+        method=payment.method,
+    )
+
+
+def _release_connection() -> None:
+    """Give a pooled database connection back before waiting for a provider: one slow provider must not empty the pool."""
+    if not connection.in_atomic_block and connection.settings_dict.get("OPTIONS", {}).get("pool"):
+        connection.close()
+
+
+# --------------------------------------------------------------------------------------------------- ending an order
+
+
+def expire_due(pk: int) -> None:
+    """An order whose time is up: ask about every open payment, and only then call it expired."""
+    order = Order.objects.get(pk=pk)
+    began = timezone.now()
+    if order.expires_at > began:
+        Order.objects.filter(pk=pk).update(due_at=order.expires_at)
+        return
+    # A payment at wait or ask has a schedule of its own; asking more often would not make its provider know more.
+    for payment in order.payments.select_related("account").filter(status=Status.PENDING):
+        if not payment.is_blocking:
+            inquire(payment, cause="expiry")
+    with transaction.atomic():
+        order = timeline.lock(pk)
+        if _end_waiting(order, asked_since=began, cause="order expired"):
+            order.due_at = timezone.now() + timedelta(seconds=60)
+            order.save(update_fields=("due_at",))
+        elif order.captured_total or order.authorised_total or order.cancelled_at:
+            order.due_at = None
+            order.save(update_fields=("due_at",))
+        else:
+            transitions.expire_order(order, cause="expiry")
+
+
+def cancel_order(order: Order, *, actor: str) -> Order:
+    """The merchant no longer wants this order paid. Twice is as good as once; held money is let go.
+
+    Raises intents.NotAllowed when money was taken or an attempt has no outcome yet.
+    """
+    began = timezone.now()
+    for payment in order.payments.select_related("account").filter(status__in=(Status.CREATED, Status.PENDING)):
+        inquire(payment, cause="cancel")
+    with transaction.atomic():
+        order = timeline.lock(order.pk)
+        if order.cancelled_at:
+            return order
+        if order.captured_total:
+            raise intents.NotAllowed("paid", "Money was taken; refund it instead.")
+        if _end_waiting(order, asked_since=began, cause="order cancelled"):
+            raise intents.NotAllowed("in_progress", "A payment has no outcome yet; try again later.")
+        for payment in order.payments.select_related("account").filter(status=Status.AUTHORISED):
+            intents.cancel(payment, requested_by=actor)
+        transitions.cancel_order(order, cause="cancel", actor=actor)
+    return order
+
+
+def _end_waiting(order: Order, *, asked_since: datetime, cause: str) -> bool:
+    """Give up what awaits the shopper and was just asked about; whether anything is still open."""
+    still_open = False
+    for payment in order.payments.filter(status__in=(Status.CREATED, Status.PENDING)):
+        if payment.is_blocking or not (payment.answered_at and payment.answered_at >= asked_since):
+            still_open = True
+        else:
+            _give_up(payment, cause=cause)
+    transitions.refresh(order, cause=cause)
+    return still_open
+
+
+# ----------------------------------------------------------------------------------------------------------- operations
+
+
+def refund(payment: Payment, **wish: Any) -> Refund:
+    """Ask for a refund and try it at once; see ``intents.refund`` for the wish. Raises intents.NotAllowed."""
+    with transaction.atomic():
+        row = intents.refund(locked(payment.pk), **wish)
+    return _at_once(row)
+
+
+def capture(payment: Payment, **wish: Any) -> Capture:
+    """Ask for a capture and try it at once; see ``intents.capture`` for the wish. Raises intents.NotAllowed."""
+    with transaction.atomic():
+        row = intents.capture(locked(payment.pk), **wish)
+    return _at_once(row)
+
+
+def cancel(payment: Payment, **wish: Any) -> Cancellation:
+    """Ask to let a hold go and try it at once; see ``intents.cancel`` for the wish. Raises intents.NotAllowed."""
+    with transaction.atomic():
+        row = intents.cancel(locked(payment.pk), **wish)
+    return _at_once(row)
+
+
+def resolve_review(review: Review, *, actor: str, resolution: str) -> bool:
+    """Close a review with a person's words; False when it was closed before."""
+    with transaction.atomic():
+        review.order = timeline.lock(review.order_id)
+        return transitions.resolve_review(review, actor=actor, resolution=resolution)
+
+
+def execute(kind: type[Operation], pk: int) -> None:
+    """Carry an operation on by one step: send it, or ask what became of it. What its queue calls."""
+    claimed = _mark_sent(kind, pk)
+    if claimed is None:
+        return
+    operation, send = claimed
+    payment = operation.payment
+    try:
+        provider = gateway.connect(payment.account)
+        _release_connection()
+        report = _send(provider, operation) if send else _follow_up(provider, operation)
+    except Unreachable as error:
+        _try_later(operation, unsent=send, code=error.code)
+    except (Rejected, gateway.AccountUnusable) as error:
+        logger.error("operation_rejected %s=%s", operation._meta.model_name, operation.pk)
+        code = getattr(error, "code", "settings")
+        if send:
+            report = _request(operation).report(OperationStatus.FAILED, error_code=code)
+            apply(payment.account, report, road=Road.ANSWER, cause=f"answer to {operation.reference}")
+        else:  # only our question was refused: the operation itself may well have happened
+            _try_later(operation, unsent=False, code=code)
+    except Exception as error:
+        if not isinstance(error, OutcomeUnknown):
+            logger.error("operation_broke %s=%s", operation._meta.model_name, operation.pk)
+        _try_later(operation, unsent=False, code=getattr(error, "code", "") or type(error).__name__)
+    else:
+        apply(payment.account, report, road=Road.ANSWER, cause=f"answer to {operation.reference}")
+        _try_later(operation, unsent=report.absent, code="")
+
+
+def _at_once(row: Any) -> Any:
+    execute(type(row), row.pk)
+    row.refresh_from_db()
+    return row
+
+
+def _mark_sent(kind: type[Operation], pk: int) -> tuple[Operation, bool] | None:
+    """Commit that a call is being made; whether it is the sending itself. None when nothing is left to do."""
+    with transaction.atomic():
+        operation = kind._default_manager.get(pk=pk)
+        operation.payment = locked(operation.payment_id)
+        operation.refresh_from_db(fields=("status", "tries", "unsent", "due_at"))
+        if not operation.is_in_flight:
+            kind._default_manager.filter(pk=pk).update(due_at=None)
+            return None
+        send = operation.status == OperationStatus.CREATED or operation.unsent
+        transitions.advance(operation, OperationStatus.SENT, cause=f"call {operation.tries + 1}")
+        operation.tries, operation.unsent = operation.tries + 1, False
+        operation.due_at = timezone.now() + schedule.UNSENT_PATIENCE
+        operation.save(update_fields=("tries", "unsent", "due_at"))
+        return operation, send
+
+
+def _send(provider: Provider, operation: Operation) -> OperationReport:
+    request = _request(operation)
+    match operation:
+        case Refund():
+            return provider.refund(request)
+        case Capture():
+            return provider.capture(request)
+        case _:
+            return provider.cancel(request)
+
+
+def _follow_up(provider: Provider, operation: Operation) -> OperationReport:
+    """What became of an operation that was sent: from its own inquiry, or read off the payment's totals."""
+    request, payment = _request(operation), operation.payment
+    if isinstance(operation, Refund) and Capability.FETCH_REFUND in provider.capabilities:
+        return provider.fetch_refund(request)
+    report = provider.fetch(_ref(payment))
+    match operation:
+        case Refund():
+            done = (report.refunded or 0) >= payment.refunded_total + operation.amount
+        case Capture():
+            done = (report.captured or 0) >= payment.captured_total + operation.amount
+        case _:
+            done = report.status in transitions.ENDED
+    if done:
+        return request.report(OperationStatus.SUCCEEDED, raw=report.raw)
+    # Not done: it is safe to send again, because the reference is the provider's idempotency key.
+    return request.report(OperationStatus.PENDING, absent=True, raw=report.raw)
+
+
+def _try_later(operation: Operation, *, unsent: bool, code: str) -> None:
+    """Plan the next step of an operation that is still in flight; after the last one, ask a person."""
+    with transaction.atomic():
+        payment = locked(operation.payment_id)
+        row = type(operation)._default_manager.get(pk=operation.pk)
+        if not row.is_in_flight:
+            return
+        delay = schedule.wait(schedule.OPERATION, row.tries - 1)
+        row.unsent, row.error_code = unsent, code[:60] or row.error_code
+        row.due_at = timezone.now() + delay if delay else None
+        row.save(update_fields=("unsent", "error_code", "due_at"))
+        if delay is None:
+            name = str(row._meta.model_name)
+            transitions.open_review(payment.order, payment, f"{name}_stuck", cause="schedule", ours=row.reference)
+
+
+def _request(operation: Operation) -> OperationRequest:
+    return OperationRequest(
+        reference=operation.reference,
+        payment=_ref(operation.payment),
+        amount=type(operation.payment.money)(operation.amount, operation.payment.currency),
+        reason=operation.reason,
+        provider_reference=operation.provider_reference,
+    )

@@ -1,0 +1,61 @@
+"""Amounts and moments as the shopper reads them: the locale's format, ISO 4217's decimals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_datetime
+from babel.numbers import get_currency_symbol, parse_pattern
+from django.conf import settings
+from django.utils.translation import get_language
+
+from providers.money import exponent
+
+
+def amount(minor: int, currency: str) -> str:
+    """``€12.34`` in the active language; the decimals are ISO 4217's, which babel does not know for all currencies."""
+    locale = number_locale()
+    decimals = exponent(currency)
+    pattern = parse_pattern(locale.currency_formats["standard"].pattern)
+    pattern.frac_prec = (decimals, decimals)
+    value = Decimal(minor).scaleb(-decimals)
+    return str(pattern.apply(value, locale, currency=currency, currency_digits=False))
+
+
+def amount_with_code(minor: int, currency: str) -> str:
+    """``€12.34 EUR``: a symbol alone may mean several currencies. Said once where the symbol is the code."""
+    text = amount(minor, currency)
+    return text if currency in text else f"{text}\u00a0{currency}"
+
+
+def code_beside(currency: str) -> str:
+    """The code to set beside an amount; empty where the amount itself shows it."""
+    return "" if get_currency_symbol(currency, locale=number_locale()) == currency else currency
+
+
+def moment(when: datetime, zone: str) -> str:
+    """``14 Mar 2026, 09:30 CET``, in the merchant's zone and with its name."""
+    return format_datetime(when, "medium", tzinfo=ZoneInfo(zone), locale=number_locale()) + f" ({zone})"
+
+
+def number_locale() -> Locale:
+    """Babel's locale for the active language."""
+    for tag in (get_language() or "", settings.LANGUAGE_CODE, "en"):
+        try:
+            return Locale.parse(tag, sep="-")
+        except (UnknownLocaleError, ValueError):
+            continue
+    return Locale("en")
+
+
+def choose_language(wishes: Iterable[str]) -> str:
+    """The first wish that we have texts for, region and all; the default language when there is none."""
+    offered = {code.partition("-")[0].lower() for code, _ in settings.LANGUAGES}
+    for wish in wishes:
+        if wish.replace("_", "-").partition("-")[0].lower() in offered:
+            return wish.replace("_", "-").lower()
+    return str(settings.LANGUAGE_CODE)

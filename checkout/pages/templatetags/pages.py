@@ -1,0 +1,45 @@
+"""What the templates of the shopper's pages ask for: amounts, moments, icons."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from django import template
+from django.conf import settings
+from django.utils.safestring import SafeString, mark_safe
+
+from checkout.pages import display
+
+register = template.Library()
+
+register.filter("amount", display.amount)
+register.filter("amount_with_code", display.amount_with_code)
+register.filter("code_beside", display.code_beside)
+
+
+@register.filter
+def moment(when: datetime, zone: str) -> str:
+    return display.moment(when, zone)
+
+
+@register.simple_tag
+def icon(name: str, modifier: str = "") -> SafeString:
+    """An icon of the family in ``static/img/icons``, drawn into the page: decoration, so hidden from screen readers."""
+    classes = f"icon icon--{modifier}" if modifier else "icon"
+    return _drawn(f"icons/{name}", classes)
+
+
+@register.simple_tag
+def brand_mark(brand: str) -> SafeString:
+    """A card scheme's mark; its name stands beside it as text."""
+    return _drawn(f"brands/{brand}", "brand")
+
+
+@cache
+def _drawn(path: str, classes: str) -> SafeString:
+    file = Path(settings.BASE_DIR) / "static" / "img" / f"{path}.svg"
+    svg = file.read_text(encoding="utf-8").strip()
+    opening = f'<svg class="{classes}" aria-hidden="true" focusable="false"'
+    return mark_safe(svg.replace('<svg xmlns="http://www.w3.org/2000/svg"', opening, 1))  # noqa: S308 # nosec - our own file

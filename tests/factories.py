@@ -1,0 +1,71 @@
+"""Rows that tests start from, made the way the product makes them."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import providers
+from checkout.merchants.models import Merchant, ProviderAccount
+from checkout.orders import gateway, operations
+from checkout.orders.creation import create_order
+from checkout.orders.models import Order, Payment
+from providers.contract import Card
+
+# The test provider is found by the gateway like any other folder.
+_EXTRA = str(Path(__file__).parent / "extra_providers")
+if _EXTRA not in providers.__path__:
+    providers.__path__.append(_EXTRA)
+    gateway.catalogue.cache_clear()
+
+_numbers = itertools.count(1)
+
+VISA = Card(number="4242424242424242", expiry_month=12, expiry_year=2099, cvc="100", holder="A Shopper", brand="visa")
+
+
+def a_merchant(**fields: Any) -> Merchant:
+    number = next(_numbers)
+    return Merchant.objects.create(**{"slug": f"shop-{number}", "name": f"Shop {number}", **fields})
+
+
+def an_account(merchant: Merchant, **fields: Any) -> ProviderAccount:
+    """An account at the test provider, unless ``provider`` says otherwise."""
+    credentials = fields.pop("credentials", {"key": "acme-key"})
+    account = ProviderAccount(
+        **{
+            "merchant": merchant,
+            "mode": "test",
+            "name": "Acme",
+            "provider": "acme",
+            "base_url": "http://127.0.0.1:9/acme",
+            **fields,
+        }
+    )
+    account.set_credentials(credentials)
+    account.save()
+    return account
+
+
+def an_order(merchant: Merchant, **fields: Any) -> Order:
+    mode = fields.pop("mode", "test")
+    return create_order(
+        merchant,
+        mode,
+        **{
+            "amount_minor": 1000,
+            "currency": "EUR",
+            "reference": f"order-{next(_numbers)}",
+            "description": "Two cups",
+            "success_url": "https://shop.example/thanks",
+            "cancel_url": "https://shop.example/cart",
+            **fields,
+        },
+    )
+
+
+def a_payment(order: Order, method: str = "cashier", *, card: Card | None = None) -> Payment:
+    """Start a payment by the named method, as a form would."""
+    offer = next(offer for offer in operations.offers(order) if offer.method.code == method)
+    card = VISA if offer.takes_card and card is None else card
+    return operations.start(order, offer_code=offer.code, submission=f"form-{next(_numbers)}", card=card)
