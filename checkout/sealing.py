@@ -1,8 +1,8 @@
 """Sealing: how a secret rests in the database.
 
 A sealed value is a Fernet token (AES-128-CBC with HMAC-SHA256) of the text together with its *context*, a string that
-names the row and column it belongs to. A ciphertext copied to another row therefore does not open. ``SEAL_KEYS`` lists the
-keys: the first one seals, all of them open, so a key is rotated by putting a new one in front.
+names the row and column it belongs to. A ciphertext copied to another row therefore does not open. ``SEAL_KEYS`` lists
+the keys: the first one seals, all of them open, so a key is rotated by putting a new one in front.
 """
 
 from __future__ import annotations

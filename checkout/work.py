@@ -1,9 +1,9 @@
 """Everything that has to happen later, done when it is due.
 
-Whatever must happen later is a row with a due time, committed together with its cause. A *queue* names such rows and the
-function that deals with one of them. ``run_due()`` claims a few due rows (it pushes their due time into the future, so that
-a crash costs one lease and two workers never share a row) and handles them one by one. Celery calls it, and so does the
-loop of ``manage.py work``: the same code on two engines. A nudge only makes a row's turn come sooner.
+Whatever must happen later is a row with a due time, committed together with its cause. A *queue* names such rows and
+the function that deals with one of them. ``run_due()`` claims a few due rows (it pushes their due time into the future,
+so that a crash costs one lease and two workers never share a row) and handles them one by one. Celery calls it, and so
+does the loop of ``manage.py work``: the same code on two engines. A nudge only makes a row's turn come sooner.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a provider is to us: read this first.
 
 A provider is a translator. It turns our words into its own and its own into ours, and decides nothing: it never sees a
-model, a request or a setting, and it keeps no state of ours. Whatever it learns (from the answer to our own call, from a
-fetch, from a webhook) becomes a *report*: what is true now, amounts as running totals. One function in
+model, a request or a setting, and it keeps no state of ours. Whatever it learns (from the answer to our own call, from
+a fetch, from a webhook) becomes a *report*: what is true now, amounts as running totals. One function in
 ``checkout.orders`` applies every report.
 
 To add a provider: a folder ``providers/<slug>/`` whose package exports ``Provider`` (a subclass of the class below) and
@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from providers.money import Money
 
@@ -239,7 +239,9 @@ class OperationRequest:
         return OperationReport(reference=self.reference, payment=self.payment, status=status, **facts)
 
 
-CaptureRequest = CancelRequest = RefundRequest = OperationRequest
+CaptureRequest: TypeAlias = OperationRequest
+CancelRequest: TypeAlias = OperationRequest
+RefundRequest: TypeAlias = OperationRequest
 
 # --------------------------------------------------------------------------------------------------------------- steps
 
@@ -374,7 +376,9 @@ class OperationReport:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-CaptureReport = CancelReport = RefundReport = OperationReport
+CaptureReport: TypeAlias = OperationReport
+CancelReport: TypeAlias = OperationReport
+RefundReport: TypeAlias = OperationReport
 
 
 @dataclass(frozen=True, kw_only=True)

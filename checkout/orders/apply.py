@@ -3,7 +3,7 @@
 A report says what is true now, with amounts as running totals. ``apply`` locks the order, compares, appends what is new
 and returns. It may be called twice, late and in any order.
 
-Trust falls in this order: a verified fetch, a verified webhook, the answer to our own call. The browser is not on the list.
+Trust falls in this order: a verified fetch, a verified webhook, the answer to our own call. The browser is not on it.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ from providers.contract import (
     Status,
 )
 
-
-Row = TypeVar("Row", Payment, Refund, Capture, Cancellation)
+Row = TypeVar("Row", bound=Payment | Operation)
 
 
 class Road(StrEnum):
@@ -193,7 +192,10 @@ def _keep_facts(payment: Payment, report: PaymentReport) -> bool:
 
 def _take_money(payment: Payment, report: PaymentReport, *, cause: str) -> bool:
     """Append what the running totals have more than ours; True when money came in. Smaller totals are old news."""
-    post = lambda kind, amount: ledger.post(payment, kind, amount, cause=cause, evidence=report.raw)  # noqa: E731
+
+    def post(kind: EntryKind, amount: int) -> None:
+        ledger.post(payment, kind, amount, cause=cause, evidence=report.raw)
+
     captured = report.captured or 0
     authorised = max(report.authorised or 0, captured)  # what is taken was held, if only for a moment
     news = False

@@ -1,4 +1,4 @@
-"""The one door to ``providers/``: finds the folders, opens an account's credentials, hands out a configured Provider."""
+"""The one door to ``providers/``: finds the folders, opens an account's credentials, hands out configured Providers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.conf import settings
 from django.http import Http404
@@ -62,7 +63,7 @@ def connect(account: ProviderAccount) -> Provider:
     return provider_class(account.provider)(config, _http(account.pk, account.base_url))
 
 
-def account_or_404(slug: str, webhook_id: object) -> tuple[ProviderAccount, Provider]:
+def account_or_404(slug: str, webhook_id: UUID) -> tuple[ProviderAccount, Provider]:
     """The account behind a webhook URL, enabled or not: money may still arrive. Raises Http404."""
     account = ProviderAccount.objects.select_related("merchant").filter(provider=slug, webhook_id=webhook_id).first()
     if account is None:

@@ -16,7 +16,6 @@ from checkout.orders.timeline import SYSTEM, record
 from checkout.work import nudge
 from providers.contract import Capability, OperationStatus, Status
 
-
 Op = TypeVar("Op", bound=Operation)
 
 

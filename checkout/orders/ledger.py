@@ -1,7 +1,7 @@
 """The only code that writes money: append an entry, raise the cached total, in one breath.
 
-A provider's fact is never refused. When it breaks what should be possible (more captured than authorised, more given back
-than taken), the payment is marked ``exceeds``, which lifts the database's guard against our own mistakes.
+A provider's fact is never refused. When it breaks what should be possible (more captured than authorised, more given
+back than taken), the payment is marked ``exceeds``, which lifts the database's guard against our own mistakes.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
@@ -61,6 +61,8 @@ from providers.contract import (
 from providers.contract import Step as NextStep
 
 logger = logging.getLogger(__name__)
+
+Op = TypeVar("Op", bound=Operation)
 
 
 class NotPayable(Exception):
@@ -285,9 +287,7 @@ def _payment_request(payment: Payment, *, card: Card | None, customer: Customer,
 def _customer(order: Order, browser: Customer) -> Customer:
     """What the merchant said about the shopper, with what the browser shows."""
     told = {name: order.customer.get(name, "") for name in ("reference", "email", "name", "phone")}
-    return Customer(
-        **told, ip=browser.ip, user_agent=browser.user_agent, accept_language=browser.accept_language
-    )
+    return Customer(**told, ip=browser.ip, user_agent=browser.user_agent, accept_language=browser.accept_language)
 
 
 def _begin(payment: Payment, call: Callable[[Provider], Started]) -> None:
@@ -452,7 +452,7 @@ def _ref(payment: Payment) -> PaymentRef:
 
 
 def _release_connection() -> None:
-    """Give a pooled database connection back before waiting for a provider: one slow provider must not empty the pool."""
+    """Give a pooled connection back before waiting for a provider: a slow one must not empty the pool."""
     if not connection.in_atomic_block and connection.settings_dict.get("OPTIONS", {}).get("pool"):
         connection.close()
 
@@ -578,7 +578,7 @@ def execute(kind: type[Operation], pk: int) -> None:
         _try_later(operation, unsent=report.absent, code="")
 
 
-def _at_once(row: Any) -> Any:
+def _at_once(row: Op) -> Op:
     execute(type(row), row.pk)
     row.refresh_from_db()
     return row

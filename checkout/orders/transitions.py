@@ -96,9 +96,7 @@ def open_review(
         defaults={"ours": ours[:120], "theirs": theirs[:120], "cause": cause[:120], **scope_of(order)},
     )
     if is_new:
-        record(
-            order, "review.opened", cause=cause, payment=payment, kind=kind, ours=ours[:120], theirs=theirs[:120]
-        )
+        record(order, "review.opened", cause=cause, payment=payment, kind=kind, ours=ours[:120], theirs=theirs[:120])
     refresh(order, cause=cause)
 
 
@@ -202,4 +200,3 @@ def flag_late(order: Order) -> bool:
     order.flags = [*order.flags, "paid_late"]
     order.save(update_fields=("flags",))
     return True
-

@@ -57,9 +57,7 @@ def refuse(account: ProviderAccount, reason: str, delivery: Delivery) -> None:
     row, _ = RefusedDeliveries.objects.get_or_create(
         account=account, day=now.date(), reason=reason, defaults={"last_at": now}
     )
-    RefusedDeliveries.objects.filter(pk=row.pk).update(
-        count=F("count") + 1, last_at=now, last_digest=delivery.digest
-    )
+    RefusedDeliveries.objects.filter(pk=row.pk).update(count=F("count") + 1, last_at=now, last_digest=delivery.digest)
 
 
 def apply_event(pk: int) -> None:
