@@ -1,6 +1,6 @@
 """The one HTTP client for providers: exact bytes out, a bounded answer or a clear error back.
 
-- Pooled connections for each account. Nothing of the environment (proxies, CA bundles, .netrc) changes where a call goes.
+- Pooled connections for each account. Nothing of the environment (proxies, CA bundles, .netrc) changes a call's way.
 - A connection that was never made is tried once more, then it is ``Unreachable``: they never acted. As soon as a
   connection stands, bytes may have arrived, so every later trouble is ``OutcomeUnknown`` and nothing is repeated.
 - Time is bounded three times: to connect, between two reads, and in total, so that an answer of one byte a second ends.

@@ -127,4 +127,9 @@ def _configure(slug: str, values: Mapping[str, Any]) -> Any:
 
 @lru_cache(maxsize=256)
 def _http(account_pk: int, base_url: str) -> Http:
-    return Http(base_url, label=f"account={account_pk}")
+    return Http(
+        base_url,
+        label=f"account={account_pk}",
+        connect_seconds=settings.PROVIDER_CONNECT_SECONDS,
+        read_seconds=settings.PROVIDER_READ_SECONDS,
+    )
