@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 
 NEW_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(50))"'
 NEW_SEAL_KEY = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
@@ -30,7 +30,7 @@ def check_deployment(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 def _keys() -> Iterator[CheckMessage]:
-    if not vars(settings._wrapped).get("SECRET_KEY"):  # the attribute itself raises when it is empty
+    if not _has_secret_key():
         yield Error(
             "SECRET_KEY is missing. It signs the desk's logins.",
             hint=f"Make one with: {NEW_KEY} and put it into the environment or .env; DEBUG does not replace it.",
@@ -186,12 +186,19 @@ def _deployment() -> Iterator[CheckMessage]:
             hint="For example smtp+tls://user:password@mail.example.com:587",
             id="paydesk.W005",
         )
-    if settings.STATIC_MANIFEST and not Path(settings.STATIC_ROOT, "staticfiles.json").exists():
+    if settings.STATIC_MANIFEST and not (settings.BASE_DIR / "staticfiles" / "staticfiles.json").exists():
         yield Warning(
             "Style sheets and scripts have not been collected, so pages cannot be rendered.",
             hint="Run: manage.py collectstatic --noinput",
             id="paydesk.W006",
         )
+
+
+def _has_secret_key() -> bool:
+    try:
+        return bool(settings.SECRET_KEY)
+    except ImproperlyConfigured:  # what Django says to an empty one
+        return False
 
 
 def _is_fernet_key(key: str) -> bool:

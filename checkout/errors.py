@@ -1,10 +1,9 @@
-"""When something goes wrong outside a view: a page for people, a problem document for programs, a report that tells nothing
-it should not."""
+"""When something goes wrong outside a view: a page for people, a problem document for programs, a discreet report."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import ItemsView
 from types import FrameType
 from typing import Any
 
@@ -90,10 +89,8 @@ class ReporterFilter(SafeExceptionReporterFilter):
     def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
         return {}
 
-    def get_traceback_frame_variables(
-        self, request: HttpRequest | None, tb_frame: FrameType
-    ) -> Iterable[tuple[str, Any]]:
-        return [(name, f"<{type(value).__name__}>") for name, value in tb_frame.f_locals.items()]
+    def get_traceback_frame_variables(self, request: HttpRequest | None, tb_frame: FrameType) -> ItemsView[str, Any]:
+        return {name: f"<{type(value).__name__}>" for name, value in tb_frame.f_locals.items()}.items()
 
 
 class Reporter(ExceptionReporter):

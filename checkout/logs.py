@@ -152,8 +152,12 @@ def configure(*, level: str, as_json: bool) -> dict[str, Any]:
         "loggers": {
             "django": {"handlers": [], "propagate": True},
             "django.server": {"handlers": [], "propagate": True},
-            # django-structlog says it better, once a request.
+            # django-structlog says it better, once a request; and beat's "anything due?" every few seconds is no news.
             "django.request": {"level": "CRITICAL"},
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.beat": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "django_structlog.celery": {"level": "WARNING"},
             # At DEBUG these two would print statements with their values and URLs with their queries.
             "django.db.backends": {"level": "INFO"},
             "urllib3": {"level": "INFO"},
@@ -163,7 +167,8 @@ def configure(*, level: str, as_json: bool) -> dict[str, Any]:
 
 def scrub(logger: Any, method: str, event_dict: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """structlog processor: the last thing that happens to an event before it is rendered."""
-    return {key: value if key in {"timestamp", "level"} else mask({key: value})[key] for key, value in event_dict.items()}
+    known = {key: event_dict[key] for key in ("timestamp", "level") if key in event_dict}
+    return {**mask(event_dict), **known}
 
 
 def request_id() -> str:

@@ -1,8 +1,8 @@
 """What happens to a request before a view sees it, and who pays for what.
 
-Sessions, logins, messages and CSRF tokens exist only under the desk's path. Everybody else (shoppers, the API, webhooks,
-returns from a cashier) is served without a cookie: a return is a cross-site POST that carries none, and answering it with
-a new one would log staff out.
+Sessions, logins, messages and CSRF tokens exist only under the desk's path. Everybody else (shoppers, the API,
+webhooks, returns from a cashier) is served without a cookie: a return is a cross-site POST that carries none, and
+answering it with a new one would log staff out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.deprecation import MiddlewareMixin
 from django_structlog.middlewares import RequestMiddleware
 
 from checkout import logs
@@ -30,7 +31,7 @@ _LONG_SEGMENT = re.compile(r"(?<=/)([\w-]{6})[\w-]{26,}")
 
 
 class RequestLog(RequestMiddleware):
-    """One line a request, and its id in the answer's ``X-Request-ID``. No query string, no page token, no static file."""
+    """One line a request, without query string, page token or static file; its id goes out in ``X-Request-ID``."""
 
     def __call__(self, request: HttpRequest) -> Any:
         if request.path_info.startswith(f"/{settings.STATIC_URL.strip('/')}/"):
@@ -97,15 +98,14 @@ class Limits:
         return self.get_response(request)
 
 
-class _DeskOnly:
+class _DeskOnly(MiddlewareMixin):
     """Mixed into a middleware: acts under the desk's path and is not there for anybody else."""
 
     async_capable = False
-    get_response: GetResponse
 
     def __call__(self, request: HttpRequest) -> Any:
         if request.path_info.startswith(settings.DESK_PATH):
-            return super().__call__(request)  # type: ignore[misc]
+            return super().__call__(request)
         return self.get_response(request)
 
 
@@ -124,7 +124,7 @@ class DeskMessages(_DeskOnly, MessageMiddleware):
 class DeskCsrf(_DeskOnly, CsrfViewMiddleware):
     """Django runs ``process_view`` hooks whatever ``__call__`` decided, so this one decides again."""
 
-    def process_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
+    def process_view(self, request: HttpRequest, *view: Any) -> Any:
         if request.path_info.startswith(settings.DESK_PATH):
-            return super().process_view(request, *args, **kwargs)
+            return super().process_view(request, *view)
         return None

@@ -42,7 +42,7 @@ DELIVERY_SECONDS = env.float("DELIVERY_SECONDS", default=10.0)  # one webhook to
 # ------------------------------------------------------------------------------------------------------ application
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "checkout.desk.apps.DeskAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -62,8 +62,8 @@ INSTALLED_APPS = [
     "checkout.desk",
 ]
 DESK_PATH = "/admin/"
-# Only the desk has sessions, logins, messages and CSRF tokens (see checkout/middleware.py); shoppers, merchants' API and
-# webhooks get no cookie at all.
+# Only the desk has sessions, logins, messages and CSRF tokens; shoppers, the API and webhooks get no cookie at all
+# (see checkout/middleware.py).
 MIDDLEWARE = [
     "checkout.middleware.RequestLog",
     "csp.middleware.CSPMiddleware",
@@ -175,6 +175,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+WEBHOOK_MAX_BYTES = 524_288
 DESK_MAX_BODY = 5 * 1_048_576  # staff upload tracking lists
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 
@@ -204,11 +205,11 @@ STORAGES = {
 
 # Messages are nudges with an id: losing one costs seconds, so publishing gives up at once rather than delay a shopper.
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="")
-# Without a broker Celery would look for one on this machine; a message into memory goes nowhere, which is the intention.
+# Without a broker Celery would look for one on this machine; a message into memory goes nowhere, as it should.
 CELERY_BROKER_READ_URL = CELERY_BROKER_WRITE_URL = CELERY_BROKER_URL or "memory://"
 CELERY_BROKER_CONNECTION_TIMEOUT = 0.2
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = (
+CELERY_BROKER_TRANSPORT_OPTIONS = {"max_retries": 0, "interval_start": 0, "interval_step": 0} | (
     {"read_timeout": 0.2, "write_timeout": 0.2}
     if CELERY_BROKER_URL.startswith(("amqp", "pyamqp"))
     else {"socket_timeout": 0.2, "socket_connect_timeout": 0.2, "retry_on_timeout": False}
@@ -225,7 +226,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
-    "run-due": {"task": "checkout.orders.tasks.run_due", "schedule": 5.0, "options": {"expires": 5}},
+    "run-due": {"task": "paydesk.run_due", "schedule": 5.0, "options": {"expires": 5}},
 }
 
 # -------------------------------------------------------------------------------------------------------------- mail

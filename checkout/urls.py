@@ -5,8 +5,14 @@ from django.urls import include, path
 
 from checkout import health
 
+handler400 = "checkout.errors.bad_request"
+handler403 = "checkout.errors.forbidden"
+handler404 = "checkout.errors.not_found"
+handler500 = "checkout.errors.server_error"
+
 urlpatterns = [
     path("hooks/", include("checkout.webhooks.urls")),
     path("healthz", health.healthz),
+    path("readyz", health.readyz),
     path("admin/", admin.site.urls),
 ]
