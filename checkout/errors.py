@@ -49,7 +49,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def refuse(request: HttpRequest, status: int, code: str, message: str) -> HttpResponse:
     """A refusal before any view ran."""
     if request.path_info.startswith("/api/"):
-        problem = {"type": "about:blank", "status": status, "title": message, "code": code, "message": message}
+        problem = {"type": "about:blank", "status": status, "title": message, "code": code, "detail": message}
         return JsonResponse(
             {**problem, "request_id": logs.request_id()}, status=status, content_type="application/problem+json"
         )

@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "checkout.middleware.Limits",
+    "checkout.api.middleware.Problems",
     "django.middleware.common.CommonMiddleware",
     "checkout.middleware.DeskSession",
     "checkout.middleware.DeskCsrf",

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from checkout import health
+from checkout.api.views import api
 
 handler400 = "checkout.errors.bad_request"
 handler403 = "checkout.errors.forbidden"
@@ -11,6 +12,7 @@ handler404 = "checkout.errors.not_found"
 handler500 = "checkout.errors.server_error"
 
 urlpatterns = [
+    path("api/v1/", api.urls),
     path("hooks/", include("checkout.webhooks.urls")),
     path("healthz", health.healthz),
     path("readyz", health.readyz),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
 
 from checkout.orders.models import Event, Order, Payment, scope_of
-from checkout.work import nudge
 
 SYSTEM = "system"
 SHOPPER = "shopper"
@@ -41,6 +41,9 @@ PUBLIC = frozenset(
 )
 """Events that merchants hear of; the others are for the timeline only."""
 
+listeners: list[Callable[[Event], None]] = []
+"""Called with each new event in its own transaction, so that what they write stands or falls with it."""
+
 
 def lock(order_id: int) -> Order:
     """The order, locked until the transaction ends. Always the first lock taken: order, payment, operation."""
@@ -71,6 +74,6 @@ def record(
         cause=cause[:120],
         data=data,
     )
-    if type in PUBLIC:
-        nudge("outbox", event.pk)
+    for listen in listeners:
+        listen(event)
     return event

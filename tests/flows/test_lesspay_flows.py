@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import timedelta
 
 import pytest
@@ -246,7 +247,7 @@ def test_the_3ds_wish_goes_out_and_the_fact_comes_back(merchant, account, simula
 
     news(simulator)
 
-    body = simulator.calls("create-order")[0]["body"]
+    body = json.loads(simulator.calls("create-order")[0]["request"])
     assert body["channel_extra"].get("three_ds", {}).get("enabled") is sent
     payment.refresh_from_db()
     assert payment.three_ds_wish == wish

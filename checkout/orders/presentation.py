@@ -1,0 +1,63 @@
+"""An order as merchants see it: the same object in the API's answers and in every event."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from checkout.orders.links import page_url
+from checkout.orders.models import Order, Payment
+from providers.money import Money
+
+
+def order_object(order: Order) -> dict[str, Any]:
+    """Plain data, ready for JSON: amounts in minor units with the decimal beside them, times in UTC."""
+    return {
+        "id": str(order.public_id),
+        "url": page_url(order),
+        "mode": order.mode,
+        "status": order.status,
+        "flags": list(order.flags),
+        "amount_minor": order.amount,
+        "amount": order.money.decimal,
+        "currency": order.currency,
+        "authorised_minor": order.authorised_total,
+        "captured_minor": order.captured_total,
+        "captured": Money(order.captured_total, order.currency).decimal,
+        "refunded_minor": order.refunded_total,
+        "refunded": Money(order.refunded_total, order.currency).decimal,
+        "reference": order.reference,
+        "description": order.description,
+        "items": order.items,
+        "metadata": order.metadata,
+        "success_url": order.success_url,
+        "cancel_url": order.cancel_url,
+        "capture": order.capture_mode,
+        "three_ds": order.three_ds,
+        "created_at": timestamp(order.created_at),
+        "expires_at": timestamp(order.expires_at),
+        "payments": [payment_object(payment) for payment in order.payments.all()],
+    }
+
+
+def payment_object(payment: Payment) -> dict[str, Any]:
+    card = {"brand": payment.card_brand, "last4": payment.card_last4, "expiry": payment.card_expiry}
+    return {
+        "id": str(payment.public_id),
+        "number": payment.number,
+        "method": payment.method,
+        "status": payment.status,
+        "awaits": payment.step or None,
+        "decline_category": payment.decline_category or None,
+        "card": card if payment.card_last4 else None,
+        "three_ds": {"wish": payment.three_ds_wish, **payment.three_ds},
+        "authorised_minor": payment.authorised_total,
+        "captured_minor": payment.captured_total,
+        "refunded_minor": payment.refunded_total - payment.reversed_total,
+        "created_at": timestamp(payment.created_at),
+    }
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
