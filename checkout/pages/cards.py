@@ -90,12 +90,6 @@ def passes_check_digit(digits: str) -> bool:
     return bool(luhn.is_valid(digits))
 
 
-def looks_like_card_number(text: str) -> bool:
-    """True for text that holds a whole card number: it belongs in no other field."""
-    runs = re.findall(rf"(?:\d[\s\-.]?){{{SHORTEST},{LONGEST}}}", text, re.ASCII)
-    return any(SHORTEST <= len(digits_of(run)) <= LONGEST and passes_check_digit(digits_of(run)) for run in runs)
-
-
 def read_expiry(text: str) -> tuple[int, int] | None:
     """Month and four-digit year of ``MM/YY``, ``MM/YYYY``, ``MMYY``, ``YYYY-MM`` …; None when it is none of them."""
     found = _EXPIRY.fullmatch(text.strip())

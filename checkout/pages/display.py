@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
@@ -54,8 +56,16 @@ def number_locale() -> Locale:
 
 def choose_language(wishes: Iterable[str]) -> str:
     """The first wish that we have texts for, region and all; the default language when there is none."""
-    offered = {code.partition("-")[0].lower() for code, _ in settings.LANGUAGES}
+    offered = {settings.LANGUAGE_CODE.partition("-")[0], *_translated()}
     for wish in wishes:
-        if wish.replace("_", "-").partition("-")[0].lower() in offered:
-            return wish.replace("_", "-").lower()
+        tag = wish.replace("_", "-").lower()
+        if tag.partition("-")[0] in offered:
+            return tag
     return str(settings.LANGUAGE_CODE)
+
+
+@cache
+def _translated() -> frozenset[str]:
+    """Languages with a catalogue of ours; Django's own would give pages half in one language and half in another."""
+    found = (path for folder in settings.LOCALE_PATHS for path in Path(folder).glob("*/LC_MESSAGES/django.mo"))
+    return frozenset(path.parent.parent.name.partition("_")[0].lower() for path in found)

@@ -31,7 +31,7 @@ class Simulator:
         """A process of its own, ended by its process id."""
         port = free_port()
         command = [sys.executable, "-m", "providers.simulation", "--port", str(port), "--state", str(state)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             simulator = cls(f"http://127.0.0.1:{port}")
             _until_it_answers(simulator.url, process)
