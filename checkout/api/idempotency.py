@@ -16,6 +16,7 @@ from django.utils import timezone
 from checkout.api.models import IdempotencyRecord
 from checkout.api.problems import Problem
 from checkout.merchants.models import ApiKey
+from checkout.orders.creation import holds_card_number
 
 KEPT = timedelta(hours=24)
 
@@ -26,8 +27,9 @@ def once(request: HttpRequest, api_key: ApiKey, act: Callable[[], HttpResponse])
     if not key:
         with transaction.atomic():
             return act()
-    if len(key) > 255 or not key.isprintable():
-        raise Problem(400, "invalid_idempotency_key", "Give at most 255 printable characters.", field="Idempotency-Key")
+    if len(key) > 255 or not key.isprintable() or holds_card_number(key):
+        detail = "Give at most 255 printable characters, and no card number."
+        raise Problem(400, "invalid_idempotency_key", detail, field="Idempotency-Key")
     digest = _digest(request)
     IdempotencyRecord.objects.filter(api_key=api_key, key=key, created_at__lt=timezone.now() - KEPT).delete()
     replay = _replay(api_key, key, digest)

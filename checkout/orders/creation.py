@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from django.db import transaction
 from django.utils import timezone
@@ -74,6 +74,8 @@ def create_order(
     if three_ds not in set(ThreeDSWish):
         raise InvalidOrder("three_ds", "Choose default, force or skip.")
     _check_metadata(metadata or {})
+    for field, given in (("items", items), ("customer", customer), ("billing", billing), ("shipping", shipping)):
+        _check_texts(field, given)
     now = timezone.now()
     expires_at = now + timedelta(seconds=expires_in)
     with transaction.atomic():
@@ -118,8 +120,6 @@ def _check_amount(amount_minor: int, currency: str) -> None:
 def _check_items(items: Sequence[Mapping[str, Any]], amount_minor: int) -> None:
     if not items:
         return
-    for number, item in enumerate(items):
-        _check_text(f"items.{number}.name", str(item.get("name", "")), 200)
     total = sum(int(item["quantity"]) * int(item["unit_amount"]) for item in items)
     if total != amount_minor:
         raise InvalidOrder(
@@ -142,6 +142,8 @@ def _check_url(field: str, url: str, merchant: Merchant, mode: str) -> None:
         raise InvalidOrder(field, "A URL with a user name or password is not accepted.")
     if mode == Mode.LIVE and parts.scheme != "https":
         raise InvalidOrder(field, "Live orders need an https URL.")
+    if holds_card_number(unquote_plus(url)):
+        raise InvalidOrder(field, "This looks like a card number; card numbers are never stored.")
     if merchant.return_hosts and host not in merchant.return_hosts:
         raise InvalidOrder(field, f"{host} is not among this merchant's return hosts.")
 
@@ -153,6 +155,18 @@ def _check_text(field: str, text: str, longest: int) -> None:
         raise InvalidOrder(field, "Control characters are not accepted.")
     if holds_card_number(text):
         raise InvalidOrder(field, "This looks like a card number; card numbers are never stored.")
+
+
+def _check_texts(field: str, given: Any) -> None:
+    """Every text at any depth: nothing that a merchant sends along may bring a card number into the database."""
+    if isinstance(given, str):
+        _check_text(field, given, 300)
+    elif isinstance(given, Mapping):
+        for name, inner in given.items():
+            _check_texts(f"{field}.{name}", inner)
+    elif isinstance(given, Sequence):
+        for number, inner in enumerate(given):
+            _check_texts(f"{field}.{number}", inner)
 
 
 def _check_metadata(metadata: Mapping[str, str]) -> None:

@@ -20,8 +20,8 @@ from checkout import work
 class Simulator:
     """A provider's simulator, by its operator's API."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, state: Path) -> None:
+        self.url, self.state = url, state
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -33,7 +33,7 @@ class Simulator:
         command = [sys.executable, "-m", "providers.simulation", "--port", str(port), "--state", str(state)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
-            simulator = cls(f"http://127.0.0.1:{port}")
+            simulator = cls(f"http://127.0.0.1:{port}", state)
             _until_it_answers(simulator.url, process)
             yield simulator
         finally:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django import template
 from django.conf import settings
 from django.utils.safestring import SafeString, mark_safe
 
-from checkout.pages import display
+from checkout.pages import cards, display
 
 register = template.Library()
 
@@ -22,6 +24,17 @@ register.filter("code_beside", display.code_beside)
 @register.filter
 def moment(when: datetime, zone: str) -> str:
     return display.moment(when, zone)
+
+
+@register.filter
+def brand_label(brand: str) -> str:
+    return cards.label_of(brand)
+
+
+@register.simple_tag
+def line_total(item: Mapping[str, Any], currency: str) -> str:
+    """What one line of an order comes to."""
+    return display.amount(int(item["quantity"]) * int(item["unit_amount"]), currency)
 
 
 @register.simple_tag
