@@ -40,8 +40,8 @@ def once(request: HttpRequest, api_key: ApiKey, act: Callable[[], HttpResponse])
             # Somebody with the same key waits here until we commit, and then sees our answer.
             record = IdempotencyRecord.objects.create(api_key=api_key, key=key, digest=digest)
             response = act()
-            record.status, record.body = response.status_code, response.content
-            record.save(update_fields=("status", "body"))
+            record.status_code, record.body = response.status_code, response.content
+            record.save(update_fields=("status_code", "body"))
             return response
     except IntegrityError:
         replay = _replay(api_key, key, digest)
@@ -61,11 +61,13 @@ def _replay(api_key: ApiKey, key: str, digest: str) -> HttpResponse | None:
             "This key was used for another request. Use a new key for a new request.",
             field="Idempotency-Key",
         )
-    if record.status is None:
+    if record.status_code is None:
         raise Problem(
             409, "idempotency_in_progress", "The first request is still being answered.", headers={"Retry-After": "1"}
         )
-    response = HttpResponse(bytes(record.body), status=record.status, content_type="application/json; charset=utf-8")
+    response = HttpResponse(
+        bytes(record.body), status=record.status_code, content_type="application/json; charset=utf-8"
+    )
     response["Idempotent-Replayed"] = "true"
     return response
 

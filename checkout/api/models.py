@@ -14,7 +14,7 @@ class IdempotencyRecord(models.Model):
     api_key = models.ForeignKey(ApiKey, models.PROTECT, related_name="+")
     key = models.CharField(max_length=255)
     digest = models.CharField(max_length=64, help_text="SHA-256 of method, path and body")
-    status = models.PositiveSmallIntegerField(null=True, help_text="empty while the first call is being answered")
+    status_code = models.PositiveSmallIntegerField(null=True, help_text="empty while the first call is being answered")
     body = models.BinaryField(default=bytes)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 

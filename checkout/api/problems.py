@@ -15,7 +15,7 @@ class Problem(Exception):
 
     def __init__(
         self,
-        status: int,
+        status_code: int,
         code: str,
         detail: str,
         *,
@@ -24,7 +24,7 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.code, self.detail, self.field = status, code, detail, field
+        self.status_code, self.code, self.detail, self.field = status_code, code, detail, field
         self.errors, self.headers = errors, dict(headers or {})
 
 
@@ -47,8 +47,8 @@ TITLES = {
 def answer(request: HttpRequest, problem: Problem) -> HttpResponse:
     document: dict[str, Any] = {
         "type": f"urn:paydesk:problem:{problem.code}",
-        "title": TITLES.get(problem.status, "Error"),
-        "status": problem.status,
+        "title": TITLES.get(problem.status_code, "Error"),
+        "status": problem.status_code,
         "code": problem.code,
         "detail": problem.detail,
         "request_id": logs.request_id(),
@@ -57,7 +57,7 @@ def answer(request: HttpRequest, problem: Problem) -> HttpResponse:
         document["field"] = problem.field
     if problem.errors:
         document["errors"] = list(problem.errors)
-    response = JsonResponse(document, status=problem.status, content_type="application/problem+json")
+    response = JsonResponse(document, status=problem.status_code, content_type="application/problem+json")
     for name, value in problem.headers.items():
         response[name] = value
     return response
