@@ -13,6 +13,7 @@ handler500 = "checkout.errors.server_error"
 
 urlpatterns = [
     path("api/v1/", api.urls),
+    path("", include("checkout.pages.urls")),
     path("hooks/", include("checkout.webhooks.urls")),
     path("healthz", health.healthz),
     path("readyz", health.readyz),

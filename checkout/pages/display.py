@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -10,12 +11,16 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_datetime
+from babel.dates import format_date, format_time, get_datetime_format, get_timezone_name
 from babel.numbers import get_currency_symbol, parse_pattern
 from django.conf import settings
 from django.utils.translation import get_language
 
 from providers.money import exponent
+
+
+_LETTERS_MEET_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
+"""CLDR sets a space between ``KWD`` and the digits; babel leaves it out."""
 
 
 def amount(minor: int, currency: str) -> str:
@@ -25,7 +30,8 @@ def amount(minor: int, currency: str) -> str:
     pattern = parse_pattern(locale.currency_formats["standard"].pattern)
     pattern.frac_prec = (decimals, decimals)
     value = Decimal(minor).scaleb(-decimals)
-    return str(pattern.apply(value, locale, currency=currency, currency_digits=False))
+    text = str(pattern.apply(value, locale, currency=currency, currency_digits=False))
+    return _LETTERS_MEET_DIGITS.sub("\u00a0", text)
 
 
 def amount_with_code(minor: int, currency: str) -> str:
@@ -41,7 +47,10 @@ def code_beside(currency: str) -> str:
 
 def moment(when: datetime, zone: str) -> str:
     """``14 Mar 2026, 09:30 CET``, in the merchant's zone and with its name."""
-    return format_datetime(when, "medium", tzinfo=ZoneInfo(zone), locale=number_locale()) + f" ({zone})"
+    locale, local = number_locale(), when.astimezone(ZoneInfo(zone))
+    day, hour = format_date(local, "medium", locale=locale), format_time(local, "short", locale=locale)
+    written = get_datetime_format("medium", locale=locale).replace("{1}", day).replace("{0}", hour)
+    return f"{written} {get_timezone_name(local, width='short', locale=locale)}"
 
 
 def number_locale() -> Locale:

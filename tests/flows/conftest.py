@@ -30,7 +30,7 @@ def simulator(simulator_process: Simulator) -> Simulator:
 
 
 @pytest.fixture
-def base_url(live_server: Any, settings: Any) -> str:
+def our_url(live_server: Any, settings: Any) -> str:
     """Our own server, reachable by browsers and by the simulator's webhooks."""
     settings.BASE_URL = live_server.url
     settings.CARD_FORM = True
@@ -38,7 +38,7 @@ def base_url(live_server: Any, settings: Any) -> str:
 
 
 @pytest.fixture
-def merchant(base_url: str) -> Merchant:
+def merchant(our_url: str) -> Merchant:
     from tests import factories
 
     return factories.a_merchant(name="Fern & Clay")
