@@ -27,7 +27,7 @@ from checkout.errors import refuse
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-_LONG_SEGMENT = re.compile(r"(?<=/)([\w-]{6})[\w-]{26,}")
+_LONG_SEGMENT = re.compile(r"(?<=/)([\w-]{6})[\w:-]{26,}")
 
 
 class RequestLog(RequestMiddleware):
@@ -44,7 +44,7 @@ class RequestLog(RequestMiddleware):
 
     @staticmethod
     def format_request(request: HttpRequest) -> str:
-        return f"{request.method} " + _LONG_SEGMENT.sub(r"\1…", request.path)
+        return f"{request.method} " + logs.mask_text(_LONG_SEGMENT.sub(r"\1…", request.path))
 
 
 class Forwarded:

@@ -113,8 +113,8 @@ def _check_amount(amount_minor: int, currency: str) -> None:
         raise InvalidOrder("amount_minor", f"Give a positive number of minor units, at most {LARGEST_AMOUNT}.")
     try:
         Money(amount_minor, currency)
-    except MoneyError as error:
-        raise InvalidOrder("currency", f"{error}.") from None
+    except MoneyError:
+        raise InvalidOrder("currency", "Give an ISO 4217 currency code in capitals, such as EUR.") from None
 
 
 def _check_items(items: Sequence[Mapping[str, Any]], amount_minor: int) -> None:
