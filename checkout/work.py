@@ -11,13 +11,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models, transaction
 from django.utils import timezone
 
+from checkout.models import Heartbeat
+
 logger = logging.getLogger(__name__)
+
+BEAT = timedelta(seconds=5)
+"""How often a worker leaves a sign of life."""
 
 
 @dataclass(frozen=True)
@@ -43,19 +48,38 @@ def register(queue: Queue) -> None:
 
 def run_due(*, per_queue: int = 20) -> int:
     """Handle what is due now, at most ``per_queue`` rows of each queue; the number of rows handled."""
-    return sum(_run(queue, pk) for queue in _queues.values() for pk in _claim(queue, per_queue))
+    beat()
+    return sum(_run(queue, *claim) for queue in _queues.values() for claim in _claim(queue, per_queue))
 
 
 def run_one(name: str, pk: int) -> int:
     """Handle one row if it is due and nobody else has it; what a nudge does."""
     queue = _queues[name]
-    return sum(_run(queue, claimed) for claimed in _claim(queue, 1, pk=pk))
+    return sum(_run(queue, *claim) for claim in _claim(queue, 1, pk=pk))
 
 
 def nudge(name: str, pk: int) -> None:
     """Ask for a row's turn as soon as the current transaction is committed. Losing this costs seconds, nothing else."""
     if settings.CELERY_BROKER_URL:
         transaction.on_commit(lambda: _send(name, pk), robust=True)
+
+
+def beat() -> None:
+    """Leave a sign of life, at most every few seconds."""
+    now = timezone.now()
+    Heartbeat.objects.get_or_create(name="worker", defaults={"at": now})
+    Heartbeat.objects.filter(name="worker", at__lt=now - BEAT).update(at=now)
+
+
+def lateness() -> dict[str, int]:
+    """How many seconds the most overdue row of each queue has waited; 0 when nothing is due."""
+    now = timezone.now()
+    late = {}
+    for queue in _queues.values():
+        oldest = queue.rows().filter(**{f"{queue.field}__lte": now}).order_by(queue.field).values_list(queue.field)
+        first = oldest.first()
+        late[queue.name] = int((now - first[0]).total_seconds()) if first else 0
+    return late
 
 
 def _send(name: str, pk: int) -> None:
@@ -67,22 +91,32 @@ def _send(name: str, pk: int) -> None:
         logger.warning("nudge_lost queue=%s pk=%s error=%s", name, pk, type(error).__name__)
 
 
-def _claim(queue: Queue, limit: int, *, pk: int | None = None) -> list[int]:
+def _claim(queue: Queue, limit: int, *, pk: int | None = None) -> list[tuple[int, datetime]]:
+    """Rows that nobody else will touch until the time beside them."""
     now = timezone.now()
+    until = now + queue.lease
+    due = queue.rows().filter(**{f"{queue.field}__lte": now})
+    if pk is not None:
+        due = due.filter(pk=pk)
+    if not due.exists():  # an idle look takes no write lock
+        return []
     with transaction.atomic():
-        due = queue.rows().filter(**{f"{queue.field}__lte": now})
-        if pk is not None:
-            due = due.filter(pk=pk)
         claimed = list(
             due.order_by(queue.field)
             .select_for_update(skip_locked=True, of=("self",))
             .values_list("pk", flat=True)[:limit]
         )
-        queue.rows().filter(pk__in=claimed).update(**{queue.field: now + queue.lease})
-    return claimed
+        queue.rows().filter(pk__in=claimed).update(**{queue.field: until})
+    return [(pk, until) for pk in claimed]
 
 
-def _run(queue: Queue, pk: int) -> int:
+def _run(queue: Queue, pk: int, until: datetime) -> int:
+    now = timezone.now()
+    if until - now < queue.lease / 2:
+        # The rows before it took long. Renew the lease, unless it ran out and somebody else took the row.
+        mine = queue.rows().filter(pk=pk, **{queue.field: until})
+        if until <= now or not mine.update(**{queue.field: now + queue.lease}):
+            return 0
     try:
         queue.handle(pk)
     except Exception:
