@@ -11,13 +11,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time, get_datetime_format, get_timezone_name
+from babel.dates import format_date, format_time, get_datetime_format, get_timezone_gmt
 from babel.numbers import get_currency_symbol, parse_pattern
 from django.conf import settings
 from django.utils.translation import get_language
 
 from providers.money import exponent
-
 
 _LETTERS_MEET_DIGITS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 """CLDR sets a space between ``KWD`` and the digits; babel leaves it out."""
@@ -49,8 +48,9 @@ def moment(when: datetime, zone: str) -> str:
     """``14 Mar 2026, 09:30 CET``, in the merchant's zone and with its name."""
     locale, local = number_locale(), when.astimezone(ZoneInfo(zone))
     day, hour = format_date(local, "medium", locale=locale), format_time(local, "short", locale=locale)
-    written = get_datetime_format("medium", locale=locale).replace("{1}", day).replace("{0}", hour)
-    return f"{written} {get_timezone_name(local, width='short', locale=locale)}"
+    written = str(get_datetime_format("medium", locale=locale)).replace("{1}", day).replace("{0}", hour)
+    name = local.tzname() or ""
+    return f"{written} {name if name.isalpha() else get_timezone_gmt(local, locale=locale)}"
 
 
 def number_locale() -> Locale:
@@ -65,7 +65,7 @@ def number_locale() -> Locale:
 
 def choose_language(wishes: Iterable[str]) -> str:
     """The first wish that we have texts for, region and all; the default language when there is none."""
-    offered = {settings.LANGUAGE_CODE.partition("-")[0], *_translated()}
+    offered = {settings.LANGUAGE_CODE.partition("-")[0], *languages()}
     for wish in wishes:
         tag = wish.replace("_", "-").lower()
         if tag.partition("-")[0] in offered:
@@ -74,7 +74,7 @@ def choose_language(wishes: Iterable[str]) -> str:
 
 
 @cache
-def _translated() -> frozenset[str]:
+def languages() -> frozenset[str]:
     """Languages with a catalogue of ours; Django's own would give pages half in one language and half in another."""
     found = (path for folder in settings.LOCALE_PATHS for path in Path(folder).glob("*/LC_MESSAGES/django.mo"))
     return frozenset(path.parent.parent.name.partition("_")[0].lower() for path in found)

@@ -233,7 +233,7 @@ def under_way() -> Message:
     return Message(
         "plain",
         _("You have started to pay"),
-        _("Continue where you left off. If you choose another way below, we first make sure that you do not pay twice."),
+        _("Continue where you left off. If you choose another way, we first make sure that you do not pay twice."),
         is_error=False,
     )
 

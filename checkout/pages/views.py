@@ -32,7 +32,7 @@ from checkout.orders.models import Order, Payment, Step
 from checkout.pages import cards, display, forms, texts
 from checkout.pages import theme as themes
 from checkout.pages.screens import PAYABLE, UNPAID, Screen, facts_of, screen_of
-from providers.contract import Card, Customer
+from providers.contract import Customer
 
 STOP_POLLING = 286
 """htmx's own status: swap this in and ask no more."""

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+import time_machine
+
+from checkout.pages.forms import MESSAGES, CardForm, new_token, script_settings, submission
+from tests import factories
+from tests.pages.shopper import CARD
+
+
+def mistakes(**typed: str) -> dict[str, list[str]]:
+    form = CardForm(CARD | typed)
+    form.is_valid()
+    return {name: [str(error) for error in errors] for name, errors in form.errors.items()}
+
+
+def said(*names: str) -> list[str]:
+    return [str(MESSAGES[name]) for name in names]
+
+
+def test_a_good_card_passes_and_knows_its_brand():
+    form = CardForm(CARD)
+
+    assert form.is_valid()
+    card = form.card()
+    assert (card.number, card.expiry_month, card.expiry_year) == ("4242424242424242", 12, 2040)
+    assert (card.cvc, card.holder, card.brand) == ("123", "Ada Lovelace", "visa")
+
+
+def test_all_mistakes_are_found_at_once_in_the_order_of_the_form():
+    form = CardForm({})
+
+    assert not form.is_valid()
+    assert [id for id, _ in form.links] == ["card-number", "card-expiry", "card-cvc", "card-holder"]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ("4242 4242 4242 4241", "number_wrong"),
+        ("4242 4242 4242", "number_short"),
+        ("4242 4242 4242 4", "number_wrong"),
+        ("4242 4242", "number_short"),
+        ("4242 4242 4242 4242 4242", "number_long"),
+        ("4242-4242-4242-424x", "number_digits"),
+        ("٤٢٤٢٤٢٤٢٤٢٤٢٤٢٤٢", "number_digits"),
+        ("9000000000000002", "number_wrong"),
+        ("9000000000000001", "number_brand"),
+        ("37828224631000500", "number_long"),
+    ],
+)
+def test_a_wrong_number_says_what_is_wrong(number, message):
+    assert mistakes(number=number)["number"] == said(message)
+
+
+@pytest.mark.parametrize("number", ["4242-4242-4242-4242", "4242.4242.4242.4242", " 4242\u00a04242 4242 4242 "])
+def test_a_number_may_be_grouped_in_any_way(number):
+    assert "number" not in mistakes(number=number)
+
+
+def test_a_scheme_without_check_digit_is_not_held_to_one():
+    assert "number" not in mistakes(number="6200000000000001")
+
+
+@pytest.mark.parametrize(
+    ("number", "cvc", "is_right"),
+    [
+        ("4242424242424242", "123", True),
+        ("4242424242424242", "1234", False),
+        ("378282246310005", "1234", True),
+        ("378282246310005", "123", False),
+        ("4242424242424242", "12a", False),
+    ],
+)
+def test_the_length_of_the_code_follows_the_brand(number, cvc, is_right):
+    assert ("cvc" not in mistakes(number=number, cvc=cvc)) is is_right
+
+
+def test_a_card_number_in_another_box_is_refused_and_not_shown_again():
+    form = CardForm(CARD | {"holder": "4242 4242 4242 4242", "cvc": "4242424242424242"})
+
+    assert not form.is_valid()
+    assert str(form.errors["holder"][0]) == str(MESSAGES["holder_number"])
+    assert str(form.errors["cvc"][0]) == str(MESSAGES["cvc_number"])
+    assert form.kept_holder == ""
+
+
+def test_the_month_on_the_card_counts_until_it_is_over_everywhere():
+    with time_machine.travel(datetime(2030, 5, 1, 6, tzinfo=timezone.utc), tick=False):  # noqa: UP017
+        assert "expiry" not in mistakes(expiry="04/30")
+    with time_machine.travel(datetime(2030, 5, 1, 13, tzinfo=timezone.utc), tick=False):  # noqa: UP017
+        assert mistakes(expiry="04/30")["expiry"] == said("expiry_past")
+        assert mistakes(expiry="04/80")["expiry"] == said("expiry_far")
+        assert mistakes(expiry="0")["expiry"] == said("expiry_format")
+
+
+def test_a_token_belongs_to_one_order_and_one_way_to_pay(order, merchant):
+    token = new_token(order)
+
+    assert submission(order, token, "1:card") == submission(order, token, "1:card") != ""
+    assert submission(order, token, "1:card") != submission(order, token, "1:cashier")
+    assert submission(factories.an_order(merchant), token, "1:card") == ""
+    assert submission(order, token + "x", "1:card") == ""
+    assert submission(order, "", "1:card") == ""
+
+
+def test_the_script_gets_the_table_that_the_server_uses():
+    assert '"brand":"visa"' in script_settings()
