@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "checkout.pages",
     "checkout.api",
     "checkout.desk",
+    *(["checkout.demo"] if DEMO else []),
 ]
 DESK_PATH = "/admin/"
 # Only the desk has sessions, logins, messages and CSRF tokens; shoppers, the API and webhooks get no cookie at all
