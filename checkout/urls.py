@@ -1,5 +1,6 @@
 """The whole URL map."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -19,3 +20,5 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("admin/", admin.site.urls),
 ]
+if settings.DEMO:
+    urlpatterns.append(path("shop/", include("checkout.demo.urls")))
