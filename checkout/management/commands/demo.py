@@ -15,7 +15,7 @@ import os
 import secrets
 import signal
 import socket
-import subprocess  # nosec B404 - starts our own programs
+import subprocess  # nosec B404
 import sys
 import threading
 import time
@@ -193,7 +193,7 @@ class Demo:
     def _start(self, name: str, *command: str, talks: bool = False, is_shop: bool = False) -> Part:
         log = self.folder / f"{name}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(  # nosec B603 - fixed words, no shell
+            process = subprocess.Popen(  # nosec B603
                 command,
                 cwd=settings.BASE_DIR,
                 env=self._environment(is_shop=is_shop),
