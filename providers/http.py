@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,11 +28,20 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util.retry import Retry
 
-from providers.contract import OutcomeUnknown, ProviderError, Unreachable
+from providers.contract import OutcomeUnknown, ProviderError, Rejected, Unreachable
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 64 * 1024
+
+
+class Body(bytes):
+    """Bytes to send. They may hold a card, so their repr, which is what a traceback shows, tells only how many."""
+
+    def __repr__(self) -> str:
+        return f"<Body of {len(self)} bytes>"
+
+    __str__ = __repr__
 
 
 @dataclass(frozen=True)
@@ -38,14 +49,26 @@ class HttpAnswer:
     """What came back: any status; whether it is good news is for the provider to say."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    """Looked up without regard to case."""
     body: bytes = field(repr=False)
+
+    def expect(self, status: int = 200, *, rejections: Collection[int] = ()) -> HttpAnswer:
+        """This answer, if its status is the one. Raises Rejected for one of ``rejections``, else OutcomeUnknown.
+
+        Only a status that surely means "we did nothing" belongs among the rejections.
+        """
+        if self.status == status:
+            return self
+        if self.status in rejections:
+            raise Rejected("the request was refused", code=f"http_{self.status}")
+        raise OutcomeUnknown("no usable answer", code=f"http_{self.status}")
 
     def json(self, **options: Any) -> Any:
         """The body as JSON. Raises OutcomeUnknown when it is none: an unreadable answer says nothing."""
         try:
             return json.loads(self.body, **options)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise OutcomeUnknown("the answer is not JSON", code="unreadable") from None
 
 
@@ -69,8 +92,7 @@ class Http:
         self.timeouts = (connect_seconds, read_seconds)
         self.total_seconds = total_seconds
         self.max_bytes = max_bytes
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._session = _Session()
         adapter = _Adapter(pool_connections=2, pool_maxsize=pool_size, max_retries=_ONLY_CONNECTING)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -85,20 +107,20 @@ class Http:
     def send(self, method: str, path: str, *, body: bytes | None = None, headers: Mapping[str, str]) -> HttpAnswer:
         """Any other method, under the same promises."""
         url = self.base_url + path
+        body = None if body is None else Body(body)
         started = time.monotonic()
-        outcome, status = "ok", 0
+        outcome, status = "broke", 0
         try:
             answer = self._exchange(method, url, body, headers)
-            status = answer.status
+            outcome, status = "ok", answer.status
         except ProviderError as error:
             outcome = f"{type(error).__name__}:{error.code}"
             raise
         finally:
-            parts = urlsplit(url)
             elapsed = round((time.monotonic() - started) * 1000)
             logger.info(
                 "provider_call %s method=%s host=%s path=%s status=%s ms=%s outcome=%s",
-                *(self.label, method, parts.hostname, parts.path, status, elapsed, outcome),
+                *(self.label, method, *_place(url), status, elapsed, outcome),
             )
         return answer
 
@@ -117,7 +139,12 @@ class Http:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return HttpAnswer(response.status_code, dict(response.headers), self._read(response))
+                if response.status_code < 200:  # the true answer would be taken for the next call's
+                    raise OutcomeUnknown("an announcement and no answer", code="interim")
+                body_read = self._read(response)
+            if not watch.is_cut:  # a connection that we cut may look like an answer that came to its end
+                return HttpAnswer(response.status_code, response.headers, body_read)
+            kind = "deadline"
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             # Their text may quote what was sent, so neither it nor the exception itself goes any further.
             kind = _kind(error)
@@ -137,6 +164,18 @@ class Http:
         return bytes(body)
 
 
+class _Session(requests.Session):
+    """Remembers nothing between calls and takes nothing from the environment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None at all: asked even when redirects are not followed, and then the whole body would be read first."""
+
+
 # ------------------------------------------------------------------------------------------------------- the deadline
 
 
@@ -146,14 +185,14 @@ class _Watch:
     def __init__(self) -> None:
         self.connected = False
         self.is_cut = False
-        self.connection: HTTPConnection | None = None
+        self.sock: socket.socket | None = None
+        """Kept apart from its connection, which lets go of it as soon as an answer says ``Connection: close``."""
 
     def cut(self) -> None:
         self.is_cut = True
-        sock = self.connection.sock if self.connection else None
-        if sock is not None:
+        if self.sock is not None:
             with suppress(OSError):
-                sock.shutdown(2)
+                self.sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Current(threading.local):
@@ -164,9 +203,14 @@ _current = _Current()
 
 
 def _note(connection: HTTPConnection) -> None:
-    """From here on, bytes may reach the other side."""
-    if _current.watch:
-        _current.watch.connected, _current.watch.connection = True, connection
+    """From here on, bytes may reach the other side. Raises when it took too long to come so far."""
+    watch = _current.watch
+    if watch:
+        watch.sock = connection.sock
+        if watch.is_cut:
+            connection.close()
+            raise urllib3.exceptions.ConnectTimeoutError(connection, "the time for the whole call is over")
+        watch.connected = True
 
 
 class _PlainConnection(HTTPConnection):
@@ -205,7 +249,7 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
 
 
-_ONLY_CONNECTING = Retry(total=None, connect=1, read=0, redirect=0, status=0, other=0, backoff_factor=0.1)
+_ONLY_CONNECTING = Retry(total=None, connect=1, read=False, redirect=0, status=0, other=0, backoff_factor=0.1)
 
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (requests.exceptions.SSLError, "tls"),
@@ -216,6 +260,15 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (requests.exceptions.InvalidURL, "bad_url"),
     (requests.exceptions.InvalidSchema, "bad_url"),
 )
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Host and path, as far as ``url`` has them."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""
+    return parts.hostname or "", parts.path
 
 
 def _kind(error: BaseException) -> str:

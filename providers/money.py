@@ -15,6 +15,9 @@ from iso4217 import Currency
 _DECIMAL = re.compile(r"\d{1,18}(\.\d{1,6})?", re.ASCII)
 _MINOR = re.compile(r"\d{1,18}", re.ASCII)
 
+MAXIMUM = 2**63 - 1
+"""As much as a database keeps; above about 10**28 the decimal form would be rounded."""
+
 
 class MoneyError(ValueError):
     """An amount or a currency that cannot be represented exactly."""
@@ -48,6 +51,8 @@ class Money:
             raise MoneyError("an amount is a whole number of minor units")
         if self.minor < 0:
             raise MoneyError("an amount is not negative")
+        if self.minor > MAXIMUM:
+            raise MoneyError("an amount is too large")
         exponent(self.currency)
 
     @property

@@ -15,10 +15,13 @@ from providers.contract import DeclineCategory, Status
 CREATE_PATH = "/api/global/v1/pay/create-order"
 QUERY_PATH = "/api/global/v1/pay/query-order"
 
+CASHIER_METHOD, CARD_METHOD = "cashier", "card"
+
 CASHIER, OPENAPI = 1, 2
 """``pay_access_type``. The token table says "token" for this integer; 2 is what works (assumed)."""
 
 API_VERSION = "V2"
+REQUEST_ID = r"[A-Za-z0-9_-]{1,32}"  # assumed: the samples are 15 to 19 letters and digits
 PRODUCT_NAME_LENGTH, DESCRIPTION_LENGTH = 128, 256  # assumed: no limit is stated
 
 SESSION_SECONDS = (1800, 1800)  # assumed: the order lifetime is stated for local payment methods only
@@ -29,8 +32,17 @@ REDIRECT_HOSTS = ("*.doopayment.com", "*.checkout.com")
 
 # ------------------------------------------------------------------------------------------------------------ signing
 
+SIGN_NESTED = "json_compact"
+"""How nested objects go into the signature of what we send (assumed: "flatten or key={json}" is all it says)."""
+
+SIGN_TIMESTAMP = False
+"""Whether ``timestamp`` is signed as one more pair (assumed: neither the steps nor the example have it)."""
+
 WEBHOOK_VERIFY_MODES = ("json_compact", "raw", "json_sorted")
-"""How nested objects may be rendered in a webhook's signature (assumed: "flatten or key={json}" is all it says)."""
+"""How nested objects may be rendered in a webhook's signature (assumed, as above)."""
+
+WEBHOOK_SIGNED_FIELDS: frozenset[str] | None = None
+"""Top-level fields that a webhook's signature covers; None for all (assumed: one page says "specific fields")."""
 
 # ------------------------------------------------------------------------------------------------------------- states
 
@@ -93,6 +105,8 @@ DECLINE_OF_STATE: Mapping[str, DeclineCategory] = {
 
 FRAUD_EVENT, DISPUTE_EVENT = "payment_declined", "dispute_received"
 EVENTS = frozenset({FRAUD_EVENT, DISPUTE_EVENT})
+UNKNOWN_EVENT = "unknown_event"
+"""Our code for an alert about an event that the reference does not name: a person looks at it."""
 
 FRAUD_CODES: Mapping[str, str] = {
     "30034": "Suspected fraud, pick up card",
@@ -103,6 +117,16 @@ FRAUD_CODES: Mapping[str, str] = {
     "42201": "Card on the entity's decline list",
     "42301": "Fraud score above the entity's threshold",
 }
+
+EVENT_FACTS = frozenset(
+    {
+        *("id", "payment_id", "amount", "currency", "date", "processed_on"),
+        *("category", "reason_code", "evidence_required_by", "response_code", "response_summary"),
+    }
+)
+"""Members of ``event_data`` that are read and kept (assumed, after the card channel's own events)."""
+
+# -------------------------------------------------------------------------------------------------------------- answers
 
 LIST_MEMBERS = ("records", "list", "rows")
 """Where Fetch Payin may put several orders (assumed: the sample shows one object)."""

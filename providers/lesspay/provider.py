@@ -7,12 +7,13 @@ webhooks a weak one, so money is believed from Fetch Payin only.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from providers import contract
@@ -42,12 +43,14 @@ from providers.contract import (
     Wait,
     secret,
 )
+from providers.http import Body
 from providers.lesspay import mapping, signing
 from providers.money import Money, MoneyError
 
 logger = logging.getLogger(__name__)
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+REQUEST_ID = re.compile(mapping.REQUEST_ID)
+NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_:-]")
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,15 @@ class Config:
     def __post_init__(self) -> None:
         if not self.app_id or not self.app_secret:
             raise ValueError("app_id and app_secret are both needed")
+        if not (self.app_id.isascii() and self.app_id.isprintable()):
+            raise ValueError("app_id travels in a header: plain characters only")
 
 
 class Provider(contract.Provider):
     slug = "lesspay"
     name = "Lesspay"
     capabilities = frozenset({Capability.SAVE_CARD, Capability.PAY_WITH_TOKEN, Capability.THREE_DS_WISH})
-    methods = (Method("cashier"), Method("card", takes_card=True))
+    methods = (Method(mapping.CASHIER_METHOD), Method(mapping.CARD_METHOD, takes_card=True))
     session_seconds = mapping.SESSION_SECONDS
     settling_seconds = mapping.SETTLING_SECONDS
     redirect_hosts = mapping.REDIRECT_HOSTS
@@ -77,7 +82,7 @@ class Provider(contract.Provider):
 
     def start(self, request: PaymentRequest) -> Started:
         """Create Payin. A no by a business rule comes back as a failed payment."""
-        code, data = self._call(mapping.CREATE_PATH, _create_fields(request))
+        code, data = self._call(mapping.CREATE_PATH, signing.body_of(_create_fields(request)))
         if code in mapping.REFUSED:
             why = Decline(mapping.DECLINE_OF_CODE[code], str(code))
             return Started(PaymentReport(reference=request.reference, status=Status.FAILED, decline=why), Wait())
@@ -90,7 +95,7 @@ class Provider(contract.Provider):
     def fetch(self, payment: PaymentRef) -> PaymentReport:
         """Fetch Payin, by their id when we have it."""
         by = {"pay_order_id": payment.provider_reference} if payment.provider_reference else None
-        code, data = self._call(mapping.QUERY_PATH, by or {"request_id": payment.reference})
+        code, data = self._call(mapping.QUERY_PATH, signing.body_of(by or {"request_id": payment.reference}))
         if code in mapping.NOT_FOUND:
             return PaymentReport(reference=payment.reference, absent=True, raw={"code": code})
         if code in mapping.WRONG_REQUEST or code in mapping.REFUSED:
@@ -106,7 +111,13 @@ class Provider(contract.Provider):
             raise BadSignature("no signature", code="no_signature")
         try:
             genuine = any(
-                signing.matches(delivery.body, signature, one, modes=mapping.WEBHOOK_VERIFY_MODES)
+                signing.matches(
+                    delivery.body,
+                    signature,
+                    one,
+                    modes=mapping.WEBHOOK_VERIFY_MODES,
+                    signed=mapping.WEBHOOK_SIGNED_FIELDS,
+                )
                 for one in (self.config.app_secret, self.config.app_secret_previous)
                 if one
             )
@@ -115,8 +126,8 @@ class Provider(contract.Provider):
             raise BadSignature("not a message", code="unreadable") from None
         if not genuine:
             raise BadSignature("wrong signature", code="bad_signature")
-        state, event = fields.get("order_status_int", ""), fields.get("event", "")
-        return f"{fields.get('pay_order_id', '')}:{state}:{event}"[:60] + f":{delivery.digest[:32]}"
+        about = ":".join(str(fields.get(name, "")) for name in ("pay_order_id", "order_status_int", "event"))
+        return f"{NOT_IN_AN_ID.sub('', about)[:60]}:{delivery.digest[:32]}"
 
     def parse_webhook(self, delivery: Delivery) -> list[Report]:
         fields = signing.parse(delivery.body)
@@ -134,21 +145,18 @@ class Provider(contract.Provider):
         """Exactly the word, without a line end: everything else is sent again."""
         return Reply(200, mapping.ACKNOWLEDGEMENT) if accepted else Reply(401, b"FAIL")
 
-    def _call(self, path: str, fields: Mapping[str, Any]) -> tuple[int, Any]:
+    def _call(self, path: str, body: Body) -> tuple[int, Any]:
         """Sign, send, open the envelope: their code and data."""
-        body = signing.body_of(fields)
+        timestamp = str(int(time.time() * 1000))
+        signed = {"timestamp": timestamp} if mapping.SIGN_TIMESTAMP else {}
         headers = {
             "Content-Type": "application/json",
             "x-auth-appid": self.config.app_id,
-            "x-auth-timestamp": str(int(time.time() * 1000)),
-            "x-auth-signature": signing.sign(json.loads(body), self.config.app_secret),
+            "x-auth-timestamp": timestamp,
+            "x-auth-signature": signing.sign_body(body, self.config.app_secret, mode=mapping.SIGN_NESTED, also=signed),
         }
         answer = self.http.post(path, body, headers)
-        if answer.status in mapping.WRONG_REQUEST_HTTP:
-            raise Rejected("Lesspay refused the request", code=f"http_{answer.status}")
-        if answer.status != 200:
-            raise OutcomeUnknown("Lesspay did not answer properly", code=f"http_{answer.status}")
-        envelope = answer.json()
+        envelope = answer.expect(200, rejections=mapping.WRONG_REQUEST_HTTP).json(parse_float=Decimal)
         if not isinstance(envelope, dict) or type(envelope.get("code")) is not int:
             raise OutcomeUnknown("Lesspay's answer has no code", code="unreadable")
         return envelope["code"], envelope.get("data")
@@ -160,7 +168,10 @@ class Provider(contract.Provider):
 def _create_fields(request: PaymentRequest) -> dict[str, Any]:
     if not REQUEST_ID.fullmatch(request.reference):
         raise Rejected("the reference does not fit request_id", code="reference")
+    if request.capture != "automatic":
+        raise Rejected("Lesspay takes the money at once", code="manual_capture")
     extra = _channel_extra(request)
+    text = _plain(request.description) or request.reference
     return {
         "target_amount": request.amount.decimal,
         "target_currency": request.amount.currency,
@@ -169,8 +180,8 @@ def _create_fields(request: PaymentRequest) -> dict[str, Any]:
         "request_id": request.reference,
         "success_url": request.return_url,
         "fail_url": request.return_url,
-        "product_name": request.description[: mapping.PRODUCT_NAME_LENGTH],
-        "description": request.description[: mapping.DESCRIPTION_LENGTH],
+        "product_name": text[: mapping.PRODUCT_NAME_LENGTH].strip(),
+        "description": text[: mapping.DESCRIPTION_LENGTH].strip(),
         "way_type": "CARD_PAYMENT",
         "api_version": mapping.API_VERSION,
         "pay_access_type": mapping.OPENAPI if "extra_type" in extra else mapping.CASHIER,
@@ -178,7 +189,13 @@ def _create_fields(request: PaymentRequest) -> dict[str, Any]:
     }
 
 
+def _plain(text: str) -> str:
+    """One line without control characters: both fields are required and are shown to people."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
 def _channel_extra(request: PaymentRequest) -> dict[str, Any]:
+    """What differs between the ways to pay. Raises Rejected for a way that is none."""
     if request.token:
         return {"extra_type": "token", "token_data": {"token": request.token}}  # ignores the 3DS wish
     wish = {
@@ -186,8 +203,10 @@ def _channel_extra(request: PaymentRequest) -> dict[str, Any]:
         ThreeDSWish.FORCE: {"three_ds": {"enabled": True}},
         ThreeDSWish.SKIP: {"three_ds": {"enabled": False}},
     }[request.three_ds]
-    if request.card is None:
+    if request.method == mapping.CASHIER_METHOD:
         return wish
+    if request.method != mapping.CARD_METHOD or request.card is None:
+        raise Rejected("neither the cashier nor a card nor a token", code="method")
     card = {
         "number": request.card.number,
         "expiry_month": request.card.expiry_month,
@@ -208,7 +227,9 @@ def _started(request: PaymentRequest, data: Any) -> Started:
     theirs = (data.get("pay_order_id") if isinstance(data, dict) else None) or order.get("payOrderId")
     if not isinstance(theirs, str) or not theirs:
         raise OutcomeUnknown("Lesspay's answer names no order", code="unreadable")
-    word = mapping.ORDER_STATES.get(order.get("orderState", 1), "")
+    if order.get("payOrderId", theirs) != theirs:
+        raise OutcomeUnknown("Lesspay's answer names two orders", code="contradictory")
+    word = _word(order.get("orderState")) or ""
     status = mapping.STATUSES.get(word, Status.PENDING)
     ended = status in {Status.FAILED, Status.CANCELLED, Status.EXPIRED}
     report = PaymentReport(
@@ -218,21 +239,27 @@ def _started(request: PaymentRequest, data: Any) -> Started:
         decline=Decline(mapping.DECLINE_OF_STATE[word]) if ended else None,
         three_ds=_three_ds(order.get("3ds")),
         raw={
-            key: order[key] for key in ("payOrderId", "payOrderDetailId", "orderState", "payDataType") if key in order
+            key: str(order[key])
+            for key in ("payOrderId", "payOrderDetailId", "orderState", "payDataType")
+            if key in order
         },
     )
-    return Started(report, _step(order, data))
+    is_open = status is Status.PENDING and word not in mapping.MOVES_MONEY
+    return Started(report, _step(order, data) if is_open else Wait())
 
 
 def _step(order: Mapping[str, Any], data: Mapping[str, Any]) -> Step:
     """A page to go to, or nothing: every other ``payDataType`` is waited out."""
     url = order.get("payData") if order.get("payDataType") == "payurl" else None
-    url = url or data.get("checkout_url")  # the guideline page's name for it
+    url = url or order.get("checkout_url") or data.get("checkout_url")  # the guideline page's name for it
     return Redirect(url) if isinstance(url, str) and url else Wait()
 
 
 def _pick(data: Any, payment: PaymentRef) -> Mapping[str, Any]:
-    """Our order among what Fetch Payin answered: one object, a list, or a page of a list."""
+    """Our order among what Fetch Payin answered: one object, a list, or a page of a list.
+
+    Raises OutcomeUnknown when it is not there: only their codes for "not found" say that an order does not exist.
+    """
     if isinstance(data, dict) and "order_status" not in data and "order_status_int" not in data:
         data = next((data[name] for name in mapping.LIST_MEMBERS if name in data), None)
     rows = data if isinstance(data, list) else [data]
@@ -258,10 +285,11 @@ def _report(fields: Mapping[str, Any], *, confirm: bool = False) -> PaymentRepor
     channel = fields.get("channel_biz_data")
     channel = channel if isinstance(channel, dict) else {}
     category = mapping.DECLINE_OF_STATE.get(state or "")
+    review = "contradictory" if _contradicts_itself(fields) else mapping.REVIEWS.get(state or "", "")
     return PaymentReport(
         reference=str(fields.get("request_id") or ""),
         provider_reference=str(fields.get("pay_order_id") or ""),
-        status=None if state in mapping.REVIEWS else status,
+        status=None if review else status,
         amount=amount,
         authorised=paid if status is Status.CAPTURED else None,
         captured=paid if status is Status.CAPTURED else None,
@@ -270,7 +298,7 @@ def _report(fields: Mapping[str, Any], *, confirm: bool = False) -> PaymentRepor
         card=_card(channel),
         three_ds=_three_ds(channel.get("3ds")),
         token=str(channel.get("card_token") or ""),
-        review=mapping.REVIEWS.get(state or "", ""),
+        review=review,
         confirm=confirm,
         raw={
             key: str(fields[key])
@@ -283,12 +311,21 @@ def _report(fields: Mapping[str, Any], *, confirm: bool = False) -> PaymentRepor
 def _state(fields: Mapping[str, Any]) -> str | None:
     """Their word for the state; None when unknown, or when word and number disagree."""
     word, number = fields.get("order_status"), fields.get("order_status_int")
-    by_number = mapping.ORDER_STATES.get(number) if type(number) is int else None
-    if word is None and number is not None:
-        return by_number
-    if word not in mapping.ORDER_STATES.values() or (number is not None and word != by_number):
+    if word is None:
+        return _word(number)
+    if word not in mapping.ORDER_STATES.values() or (number is not None and word != _word(number)):
         return None
     return str(word)
+
+
+def _word(number: Any) -> str | None:
+    return mapping.ORDER_STATES.get(number) if type(number) is int else None
+
+
+def _contradicts_itself(fields: Mapping[str, Any]) -> bool:
+    """Whether word and number are both known and name different states."""
+    word, by_number = fields.get("order_status"), _word(fields.get("order_status_int"))
+    return by_number is not None and word in mapping.ORDER_STATES.values() and word != by_number
 
 
 def _amount(text: Any, currency: Any) -> Money | None:
@@ -329,8 +366,9 @@ def _event(fields: Mapping[str, Any], delivery: Delivery) -> Report:
         "payment_provider_reference": str(fields.get("pay_order_id") or ""),
         "provider_reference": str(about.get("id") or delivery.digest[:40]),
     }
-    raw = {"event": str(fields["event"])}
-    if fields["event"] == mapping.DISPUTE_EVENT:
+    event = str(fields["event"])
+    raw = {"event": event} | {key: str(about[key]) for key in sorted(mapping.EVENT_FACTS & about.keys())}
+    if event == mapping.DISPUTE_EVENT:
         try:
             amount = _amount(about.get("amount"), about.get("currency"))
         except OutcomeUnknown:
@@ -340,15 +378,24 @@ def _event(fields: Mapping[str, Any], delivery: Delivery) -> Report:
             category=str(about.get("category") or ""),
             reason_code=str(about.get("reason_code") or ""),
             amount=amount,
-            respond_by=str(about.get("evidence_required_by") or ""),
+            respond_by=_moment(about.get("evidence_required_by")),
             raw=raw,
         )
-    if fields["event"] not in mapping.EVENTS:
-        logger.warning("lesspay_event_unknown digest=%s", hashlib.sha256(str(fields["event"]).encode()).hexdigest())
-        return FraudReport(**ids, code="unknown_event", summary=str(fields["event"])[:60], raw=raw)
+    if event not in mapping.EVENTS:
+        logger.warning("lesspay_event_unknown digest=%s", hashlib.sha256(event.encode()).hexdigest())
+        return FraudReport(**ids, code=mapping.UNKNOWN_EVENT, summary=event[:60], raw=raw)
     code = str(about.get("response_code") or "")
     summary = mapping.FRAUD_CODES.get(code) or str(about.get("response_summary") or "")
     return FraudReport(**ids, code=code, summary=summary, raw=raw)
+
+
+def _moment(text: Any) -> str:
+    """A time with its zone, or nothing."""
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return ""
+    return moment.isoformat() if moment.tzinfo else ""
 
 
 def _hint(fields: Mapping[str, Any], why: str) -> Hint:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
+
+from providers.http import Body
 
 Pairs = Mapping[str, Any]
 
@@ -21,15 +23,25 @@ def sign(fields: Pairs, secret: str, *, mode: str = "json_compact") -> str:
     return hashlib.sha256(canonical(fields, secret, mode=mode).encode()).hexdigest().upper()
 
 
-def matches(body: bytes, signature: str, secret: str, *, modes: Iterable[str]) -> bool:
+def sign_body(body: bytes, secret: str, *, mode: str, also: Pairs | None = None) -> str:
+    """The signature of these very bytes; ``also`` are pairs that are signed and not sent in the body."""
+    return sign({**parse(body), **(also or {})}, secret, mode=mode)
+
+
+def matches(
+    body: bytes, signature: str, secret: str, *, modes: Iterable[str], signed: Collection[str] | None = None
+) -> bool:
     """Whether ``signature`` is right for these bytes in one of the modes; constant time, any case.
 
-    Mode ``raw`` takes nested values exactly as they stand in the body. Raises ValueError when the body is no message.
+    ``signed`` names the top-level fields that are covered, None for all. Mode ``raw`` takes numbers and nested values
+    exactly as they stand in the body. Raises ValueError when the body is no message.
     """
     fields, raw = parse(body), raw_members(body)
-    nested = {key: raw[key] if isinstance(value, dict | list) else value for key, value in fields.items()}
+    if signed is not None:
+        fields = {key: value for key, value in fields.items() if key in signed}
+    literal = {key: value if isinstance(value, str | None) else raw[key] for key, value in fields.items()}
     got = signature.strip().upper().encode()
-    expected = [sign(nested, secret) if mode == "raw" else sign(fields, secret, mode=mode) for mode in modes]
+    expected = [sign(literal, secret) if mode == "raw" else sign(fields, secret, mode=mode) for mode in modes]
     return any(hmac.compare_digest(one.encode(), got) for one in expected)
 
 
@@ -40,9 +52,13 @@ def canonical(fields: Pairs, secret: str, *, mode: str = "json_compact") -> str:
     return "&".join([*kept, f"key={secret}"])
 
 
-def body_of(fields: Pairs) -> bytes:
-    """The body to send: compact, nested members sorted, so that the likely readings of "key={json}" agree."""
-    return json.dumps(_sorted_inside(fields), ensure_ascii=False, separators=(",", ":")).encode()
+def body_of(fields: Pairs) -> Body:
+    """The body to send: compact, members sorted, so that the likely readings of "key={json}" agree.
+
+    Half a surrogate pair, which no encoding has, becomes a question mark.
+    """
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return Body(text.encode(errors="replace"))
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -56,7 +72,7 @@ def parse(body: bytes) -> dict[str, Any]:
 def raw_members(body: bytes) -> dict[str, str]:
     """The exact text of each top-level value of a JSON object. Raises ValueError."""
     text = body.decode()
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_float=Decimal)
     found: dict[str, str] = {}
     at = _skip(text, text.index("{") + 1)
     while text[at] != "}":
@@ -107,10 +123,6 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-def _sorted_inside(fields: Pairs) -> dict[str, Any]:
-    return {key: json.loads(json.dumps(value, sort_keys=True)) for key, value in fields.items()}
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
