@@ -8,7 +8,7 @@ Trust falls in this order: a verified fetch, a verified webhook, the answer to o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
@@ -69,6 +69,11 @@ class Outcome(StrEnum):
     """We know no such payment at this account (yet)."""
 
 
+KINDS: Mapping[Capability | None, type[Operation]] = {
+    Capability.REFUND: Refund,
+    Capability.CAPTURE: Capture,
+    Capability.CANCEL: Cancellation,
+}
 MONEY_KINDS = {Capture: EntryKind.CAPTURED, Refund: EntryKind.REFUNDED}
 
 
@@ -107,7 +112,7 @@ def _payment(payment: Payment, report: PaymentReport, *, road: Road, cause: str)
     differs = _mismatch(payment, report)
     if differs:
         kind, ours, theirs = differs
-        transitions.open_review(order, payment, kind, cause=cause, ours=ours, theirs=theirs)
+        _review_once(payment, kind, cause=cause, ours=ours, theirs=theirs)
         return Outcome.REVIEW
     if report.provider_reference and not payment.provider_reference:
         payment.provider_reference = report.provider_reference
@@ -122,13 +127,22 @@ def _payment(payment: Payment, report: PaymentReport, *, road: Road, cause: str)
     changed = _keep_facts(payment, report)
     if report.review:
         theirs = str(report.amount or "")
-        transitions.open_review(order, payment, report.review, cause=cause, ours=str(payment.money), theirs=theirs)
+        _review_once(payment, report.review, cause=cause, ours=str(payment.money), theirs=theirs)
     money = _take_money(payment, report, cause=cause)
-    _climb(payment, report, cause=cause)
+    _climb(payment, report, road=road, cause=cause)
+    if money and payment.held and payment.status in transitions.ENDED:
+        # A hold cannot lift a status that only climbs, but it is money, and it can be captured or let go.
+        timeline.record(order, "payment.authorised", cause=cause, actor=timeline.PROVIDER, payment=payment)
     if money and was_over and transitions.flag_late(order):
         timeline.record(order, "payment.late", cause=cause, payment=payment)
     _after(payment, cause=cause)
     return Outcome.APPLIED if changed or order.last_seq > seq else Outcome.NO_NEWS
+
+
+def _review_once(payment: Payment, kind: str, *, cause: str, ours: str, theirs: str) -> None:
+    """Ask a person about something that a provider says; what was decided already is not asked again."""
+    if not payment.reviews.filter(kind=kind[:30], theirs=theirs[:120]).exists():
+        transitions.open_review(payment.order, payment, kind, cause=cause, ours=ours, theirs=theirs)
 
 
 def _mismatch(payment: Payment, report: PaymentReport) -> tuple[str, str, str] | None:
@@ -151,14 +165,22 @@ def _mismatch(payment: Payment, report: PaymentReport) -> tuple[str, str, str] |
 
 def _needs_confirmation(payment: Payment, report: PaymentReport) -> bool:
     """Whether a webhook says something that only a fetch may make true."""
-    takes_money_away = payment.status == Status.AUTHORISED and report.status in transitions.ENDED
+    takes_money_away = payment.held > 0 and (
+        report.status in transitions.ENDED or (report.released or 0) > payment.released_total
+    )
+    # News of a hold may have been overtaken by the news of its end.
+    revives = (
+        payment.status in transitions.ENDED
+        and not report.captured
+        and (report.authorised or 0) > payment.authorised_total
+    )
     brings_news = (
         (report.authorised or 0) > payment.authorised_total
         or (report.captured or 0) > payment.captured_total
         or (report.refunded or 0) > payment.refunded_total
         or (bool(report.review) and not payment.reviews.filter(kind=report.review).exists())
     )
-    return takes_money_away or (report.confirm and brings_news)
+    return takes_money_away or revives or (report.confirm and brings_news)
 
 
 def _keep_facts(payment: Payment, report: PaymentReport) -> bool:
@@ -221,7 +243,7 @@ def _unexplained(payment: Payment, difference: int, kind: type[Capture] | type[R
     in_flight = list(_in_flight(payment, kind))
     if in_flight:
         kind.objects.filter(pk__in=[operation.pk for operation in in_flight]).update(due_at=timezone.now())
-        Payment.objects.filter(pk=payment.pk).update(due_at=timezone.now())
+        _ask_soon(payment)
     return difference - sum(operation.amount for operation in in_flight)
 
 
@@ -232,7 +254,7 @@ def _in_flight(payment: Payment, kind: type[Operation]) -> Iterable[Operation]:
 
 def _external_refund(
     payment: Payment, amount: int, *, cause: str, report: PaymentReport | OperationReport, provider_reference: str = ""
-) -> None:
+) -> Refund:
     """Money was given back in the provider's own dashboard: a refund of ours records it."""
     refund = Refund.objects.create(
         **scope_of(payment),
@@ -243,24 +265,35 @@ def _external_refund(
         provider_reference=provider_reference,
     )
     _settle(payment, refund, OperationStatus.SUCCEEDED, cause=cause, evidence=dict(report.raw))
+    return refund
 
 
-def _climb(payment: Payment, report: PaymentReport, *, cause: str) -> None:
+def _ask_soon(payment: Payment) -> None:
+    """Have the payment's totals compared with the provider's again."""
+    payment.due_at = timezone.now()
+    payment.save(update_fields=("due_at",))
+
+
+def _climb(payment: Payment, report: PaymentReport, *, road: Road, cause: str) -> None:
     status = report.status
+    if payment.captured_total:
+        status = Status.CAPTURED  # money wins over any word, and over the lack of one
+    elif payment.held and status in {None, Status.PENDING}:
+        status = Status.AUTHORISED
     if status is None or (status is Status.CAPTURED and not payment.captured_total):
         return  # the capture is in flight as an operation of ours, which is being asked about
     if status is Status.PENDING:
-        if payment.status == Status.CREATED:
+        if payment.status == Status.CREATED and road is not Road.ANSWER:  # the answer itself says what is awaited
             transitions.await_step(payment, Step.ASK, cause=cause)
         return
-    held = payment.held
     if transitions.advance(payment, status, cause=cause, actor=timeline.PROVIDER):
         if status in transitions.ENDED:
             transitions.decline(payment, report.decline)
-            if held:
-                ledger.post(payment, EntryKind.RELEASED, held, cause=cause, evidence=report.raw)
-        payment.due_at = None
-        payment.save(update_fields=("due_at",))
+        if not any(_in_flight(payment, Capture)):
+            payment.due_at = None
+            payment.save(update_fields=("due_at",))
+    if status in transitions.ENDED and payment.held:
+        ledger.post(payment, EntryKind.RELEASED, payment.held, cause=cause, evidence=report.raw)
 
 
 def _after(payment: Payment, *, cause: str) -> None:
@@ -275,7 +308,7 @@ def _after(payment: Payment, *, cause: str) -> None:
 def _late_policy(order: Order, payment: Payment, *, cause: str) -> None:
     if "paid_late" not in order.flags or order.merchant.late_money == LateMoney.ACCEPT:
         return
-    if not (payment.net or payment.held) or payment.events.filter(type="policy.late").exists():
+    if not (payment.net > 0 or payment.held) or payment.events.filter(type="policy.late").exists():
         return
     timeline.record(order, "policy.late", cause=cause, payment=payment, policy=order.merchant.late_money)
     gives_back = order.merchant.late_money == LateMoney.REFUND
@@ -287,7 +320,7 @@ def _duplicate_policy(order: Order, *, cause: str) -> None:
     """Two attempts brought money: give the younger one's back, or ask a person, as the merchant decided."""
     if "duplicate" not in order.flags:
         return
-    bringing = [payment for payment in order.payments.select_related("account") if payment.net or payment.held]
+    bringing = [payment for payment in order.payments.select_related("account") if payment.net > 0 or payment.held]
     for younger in bringing[1:]:
         if younger.events.filter(type="payment.duplicate").exists():
             continue
@@ -305,7 +338,7 @@ def _duplicate_policy(order: Order, *, cause: str) -> None:
 def _operation(payment: Payment, report: OperationReport, *, cause: str) -> Outcome:
     if report.amount and report.amount.currency != payment.currency:
         ours, theirs = payment.currency, report.amount.currency
-        transitions.open_review(payment.order, payment, "currency", cause=cause, ours=ours, theirs=theirs)
+        _review_once(payment, "currency", cause=cause, ours=ours, theirs=theirs)
         return Outcome.REVIEW
     if report.absent:
         return Outcome.NO_NEWS
@@ -328,19 +361,25 @@ def _made_elsewhere(payment: Payment, report: OperationReport, *, cause: str) ->
     """A refund that nobody asked us for. A fetch may have told its amount before its own notice came."""
     if report.operation is not Capability.REFUND or not report.amount:
         return Outcome.UNMATCHED
-    if report.status is not OperationStatus.SUCCEEDED:
+    if report.status not in {OperationStatus.SUCCEEDED, OperationStatus.REVERSED}:
         return Outcome.NO_NEWS
-    nameless = Refund.objects.filter(payment=payment, source=Source.EXTERNAL, provider_reference="")
+    if not report.provider_reference:
+        return Outcome.CONFIRM  # told again, it could not be recognised; the sum can
+    nameless = _nameless(payment)
     known = nameless.filter(amount=report.amount.minor).first()
+    is_new = not nameless.exists()
     if known:
-        known.provider_reference = report.provider_reference
+        known.payment, known.provider_reference = payment, report.provider_reference
         known.save(update_fields=("provider_reference",))
-        return Outcome.NO_NEWS
-    _external_refund(
-        payment, report.amount.minor, cause=cause, report=report, provider_reference=report.provider_reference
-    )
+    elif is_new:
+        known = _external_refund(
+            payment, report.amount.minor, cause=cause, report=report, provider_reference=report.provider_reference
+        )
+    if known and report.status is OperationStatus.REVERSED:
+        _settle(payment, known, OperationStatus.REVERSED, cause=cause, evidence=dict(report.raw))
     _after(payment, cause=cause)
-    return Outcome.APPLIED
+    # It may be in a sum that a fetch told, or be another of the same amount; only the next sum can say.
+    return Outcome.APPLIED if is_new else Outcome.CONFIRM
 
 
 def _settle(
@@ -353,7 +392,11 @@ def _settle(
     amount: int | None = None,
 ) -> bool:
     """Move an operation and do what that means for money. ``amount``: what the provider really moved, if it says."""
-    was_in_flight = operation.is_in_flight
+    if status is OperationStatus.REVERSED and operation.status != OperationStatus.SUCCEEDED:
+        # The end of a refund overtook its success: it went out, or nothing could have come back.
+        out = OperationStatus.SUCCEEDED
+        _settle(payment, operation, out, cause=cause, evidence=evidence, amount=amount)
+    was_in_flight, had_failed = operation.is_in_flight, operation.status == OperationStatus.FAILED
     held = payment.held
     if not transitions.advance(operation, status, cause=cause, actor=timeline.PROVIDER):
         return False
@@ -362,10 +405,20 @@ def _settle(
             ledger.free(payment, operation)
         operation.due_at = None
         operation.save(update_fields=("due_at",))
+        if payment.due_at or status is OperationStatus.FAILED:
+            # The totals may hold money that this operation seemed to explain.
+            _ask_soon(payment)
+        if status is OperationStatus.FAILED and operation.source == Source.SYSTEM:
+            name = operation._meta.model_name
+            transitions.open_review(payment.order, payment, f"{name}_failed", cause=cause, ours=operation.reference)
     moved = operation.amount if amount is None else amount
-    if status is OperationStatus.SUCCEEDED and type(operation) in MONEY_KINDS:
+    if status is OperationStatus.SUCCEEDED and had_failed:
+        # While it counted as failed, the totals may have told of its money. The next answer has the last word.
+        moved = max(0, moved - _told_by_totals(payment, operation, moved))
+        _ask_soon(payment)
+    if status is OperationStatus.SUCCEEDED and type(operation) in MONEY_KINDS and moved:
         ledger.post(payment, MONEY_KINDS[type(operation)], moved, cause=cause, evidence=evidence)
-    if status is OperationStatus.REVERSED:
+    if status is OperationStatus.REVERSED and moved:
         ledger.post(payment, EntryKind.REFUND_REVERSED, moved, cause=cause, evidence=evidence)
     if status is OperationStatus.SUCCEEDED and isinstance(operation, Capture):
         transitions.advance(payment, Status.CAPTURED, cause=cause)
@@ -376,13 +429,30 @@ def _settle(
     return True
 
 
+def _told_by_totals(payment: Payment, operation: Operation, amount: int) -> int:
+    """How much of an operation's money the ledger has already, because a payment's totals told of it first."""
+    if isinstance(operation, Refund):
+        known = _nameless(payment).filter(amount=amount).first()
+        if known:
+            known.provider_reference = operation.provider_reference or operation.reference
+            known.reason = f"the same as {operation.reference}"
+            known.save(update_fields=("provider_reference", "reason"))
+        return known.amount if known else 0
+    if isinstance(operation, Capture):
+        done = Capture.objects.filter(payment=payment, status=OperationStatus.SUCCEEDED).exclude(pk=operation.pk)
+        return max(0, payment.captured_total - sum(capture.amount for capture in done))
+    return 0
+
+
+def _nameless(payment: Payment) -> TenantQuerySet[Refund]:
+    """Refunds made elsewhere that only a sum told of."""
+    return Refund.objects.filter(payment=payment, source=Source.EXTERNAL, provider_reference="")
+
+
 def _find_operation(payment: Payment, report: OperationReport) -> Operation | None:
-    for kind in (Refund, Capture, Cancellation):
+    for kind in _kinds(report):
         rows = kind._default_manager.filter(payment=payment)
-        if report.reference:
-            found = rows.filter(reference=report.reference).first()
-        else:
-            found = rows.filter(provider_reference=report.provider_reference).exclude(provider_reference="").first()
+        found = _by_references(rows, report.reference, report.provider_reference)
         if found:
             return found
     return None
@@ -454,7 +524,7 @@ def find(account: ProviderAccount, report: Report) -> Payment | None:
         case DisputeReport() | FraudReport():
             return _by_references(rows, report.reference, report.payment_provider_reference)
         case OperationReport():
-            for kind in (Refund, Capture, Cancellation):
+            for kind in _kinds(report):
                 mine = kind._default_manager.filter(payment__account=account)
                 found = _by_references(mine, report.reference, report.provider_reference)
                 if found:
@@ -462,6 +532,11 @@ def find(account: ProviderAccount, report: Report) -> Payment | None:
             if report.payment:
                 return _by_references(rows, report.payment.reference, report.payment.provider_reference)
     return None
+
+
+def _kinds(report: OperationReport) -> Iterable[type[Operation]]:
+    """What the report may be about: some providers number captures and refunds alike."""
+    return (KINDS[report.operation],) if report.operation in KINDS else tuple(KINDS.values())
 
 
 def _by_references(rows: TenantQuerySet[Row], ours: str, theirs: str) -> Row | None:

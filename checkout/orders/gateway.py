@@ -17,6 +17,7 @@ from django.http import Http404
 
 import providers
 from checkout.merchants.models import ProviderAccount
+from checkout.sealing import SealBroken
 from providers.contract import Provider
 from providers.http import Http
 
@@ -59,7 +60,10 @@ def connect(account: ProviderAccount) -> Provider:
     """A provider configured for this account, on its pooled connections. Raises AccountUnusable."""
     if account.is_live:
         refuse_simulator(account.base_url)
-    config = _configure(account.provider, account.credentials)
+    try:
+        config = _configure(account.provider, account.credentials)
+    except SealBroken as error:
+        raise AccountUnusable(f"the credentials of account {account.pk} do not open: {error}") from None
     return provider_class(account.provider)(config, _http(account.pk, account.base_url))
 
 
@@ -91,7 +95,10 @@ def redirect_hosts(account: ProviderAccount) -> tuple[str, ...]:
 
 def may_redirect(account: ProviderAccount, url: str) -> bool:
     """Whether a shopper may be sent to ``url``: https (http only for a test account on plain http), known host."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     plain_http_is_fine = not account.is_live and urlsplit(account.base_url).scheme == "http"
     if parts.scheme != "https" and not (parts.scheme == "http" and plain_http_is_fine):
         return False

@@ -14,7 +14,7 @@ from checkout.orders import gateway, ledger
 from checkout.orders.models import Cancellation, Capture, Operation, Payment, Refund, Source
 from checkout.orders.timeline import SYSTEM, record
 from checkout.work import nudge
-from providers.contract import Capability, OperationStatus, Status
+from providers.contract import Capability, OperationStatus
 
 Op = TypeVar("Op", bound=Operation)
 
@@ -67,7 +67,7 @@ def capture(
     remaining = payment.capturable
     if not can(payment, Capability.CAPTURE):
         raise NotAllowed("unsupported", "This provider captures by itself.")
-    if _cancelling(payment):
+    if is_cancelling(payment):
         raise NotAllowed("cancelling", "The hold is being let go.")
     wanted = remaining if amount is None else amount
     _within(wanted, remaining, "capturable")
@@ -80,11 +80,11 @@ def cancel(payment: Payment, *, source: Source = Source.STAFF, requested_by: str
     """Ask to let a hold go. Raises NotAllowed."""
     if not can(payment, Capability.CANCEL):
         raise NotAllowed("unsupported", "This provider lets holds go only by itself.")
-    if payment.status != Status.AUTHORISED or not payment.held:
+    if payment.captured_total or not payment.held:
         raise NotAllowed("nothing_held", "Nothing is held on this payment.")
     if payment.captures_reserved:
         raise NotAllowed("capturing", "A capture is on its way.")
-    if _cancelling(payment):
+    if is_cancelling(payment):
         raise NotAllowed("cancelling", "The hold is already being let go.")
     return _save(Cancellation(amount=payment.held), payment, source, requested_by)
 
@@ -106,7 +106,8 @@ def _within(wanted: int, remaining: int, what: str) -> None:
         raise NotAllowed("too_much", f"Only {remaining} is {what}.", remaining=remaining)
 
 
-def _cancelling(payment: Payment) -> bool:
+def is_cancelling(payment: Payment) -> bool:
+    """Whether a cancellation of the hold is on its way."""
     in_flight = (OperationStatus.CREATED, OperationStatus.SENT, OperationStatus.PENDING)
     return Cancellation.objects.filter(payment=payment, status__in=in_flight).exists()
 

@@ -228,9 +228,7 @@ class Payment(TenantRow):
 
     @property
     def held(self) -> int:
-        """Authorised and neither captured nor let go, minor units; nothing once the provider ended the hold."""
-        if self.status != Status.AUTHORISED and not self.captured_total:
-            return 0
+        """Authorised and neither captured nor let go, minor units. A hold may come after we gave the attempt up."""
         return max(0, self.authorised_total - self.captured_total - self.released_total)
 
     @property
@@ -246,8 +244,6 @@ class Payment(TenantRow):
     @property
     def capturable(self) -> int:
         """What can still be captured, minor units: captures in flight are spoken for."""
-        if self.status not in {Status.AUTHORISED, Status.CAPTURED}:
-            return 0
         return max(0, self.held - self.captures_reserved)
 
     @property

@@ -21,6 +21,7 @@ from checkout.orders.apply import Outcome, Road, apply, locked
 from checkout.orders.models import (
     Cancellation,
     Capture,
+    CaptureMode,
     Operation,
     Order,
     OrderStatus,
@@ -108,6 +109,8 @@ def offers(order: Order) -> list[Offer]:
     """Every way to pay that can work for this order, the merchant's favourite first; one of each method."""
     found: dict[str, Offer] = {}
     for account in ProviderAccount.objects.of(order.merchant, order.mode).filter(enabled=True):
+        if account.provider not in gateway.catalogue():
+            continue
         for method in gateway.provider_class(account.provider).methods:
             if _fits(account, method, order):
                 found.setdefault(method.code, Offer(account, method))
@@ -166,21 +169,26 @@ def inquire(payment: Payment, *, cause: str, min_interval: timedelta = timedelta
     With ``min_interval``, a payment that was asked about more recently is left alone.
     """
     now = timezone.now()
-    recently = Payment.objects.filter(pk=payment.pk, asked_at__gt=now - min_interval) if min_interval else None
-    if recently is None or not recently.exists():
-        Payment.objects.filter(pk=payment.pk).update(asked_at=now)
+    mine = Payment.objects.filter(pk=payment.pk)
+    if min_interval:
+        mine = mine.exclude(asked_at__gt=now - min_interval)
+    if mine.update(asked_at=now):  # of several who ask at once, one is let through
         _ask(payment, cause=cause)
     payment.refresh_from_db()
     return payment
 
 
 def inquire_due(pk: int) -> None:
-    """A payment's next inquiry: what its queue calls."""
-    inquire(Payment.objects.select_related("account").get(pk=pk), cause="schedule")
+    """A payment's next inquiry: what its queue calls. Only these count: a shopper who watches uses up no schedule."""
+    payment = Payment.objects.select_related("account").get(pk=pk)
+    Payment.objects.filter(pk=pk).update(asked_at=timezone.now())
+    _ask(payment, cause="schedule", scheduled=True)
 
 
 def _fits(account: ProviderAccount, method: Method, order: Order) -> bool:
     if account.methods and method.code not in account.methods:
+        return False
+    if order.capture_mode == CaptureMode.MANUAL and not _can_hold(account):
         return False
     if account.currencies and order.currency not in account.currencies:
         return False
@@ -189,6 +197,11 @@ def _fits(account: ProviderAccount, method: Method, order: Order) -> bool:
     smallest = max(method.minimum, account.minimum_minor or 1)
     largest = [limit for limit in (method.maximum, account.maximum_minor) if limit is not None]
     return order.amount >= smallest and all(order.amount <= limit for limit in largest)
+
+
+def _can_hold(account: ProviderAccount) -> bool:
+    """A merchant who wants to capture by hand is never charged for by a provider that captures at once."""
+    return Capability.CAPTURE in gateway.provider_class(account.provider).capabilities
 
 
 def _reserve_attempt(
@@ -373,17 +386,19 @@ def _step_of(step: NextStep) -> tuple[Step, dict[str, Any], timedelta | None]:
 # ------------------------------------------------------------------------------------------------------------ inquiring
 
 
-def _ask(payment: Payment, *, cause: str) -> None:
+def _ask(payment: Payment, *, cause: str, scheduled: bool = False) -> None:
     report = _fetch(payment)
     if report is not None:
-        apply(payment.account, report, road=Road.FETCH, cause=f"fetch: {cause}")
+        outcome = apply(payment.account, report, road=Road.FETCH, cause=f"fetch: {cause}")
     with transaction.atomic():
         payment = locked(payment.pk)
-        if report is not None:
+        if report is not None and outcome is not Outcome.REVIEW:
+            # An answer that contradicts ours is none: it may tell of money, so nothing ends because of it.
             payment.answered_at = timezone.now()
             payment.save(update_fields=("answered_at",))
             _draw_conclusions(payment, report)
-        _plan_next(payment)
+        if scheduled:
+            _plan_next(payment)
         transitions.refresh(payment.order, cause="fetch")
 
 
@@ -425,6 +440,7 @@ def _draw_conclusions(payment: Payment, report: PaymentReport) -> None:
 def _plan_next(payment: Payment) -> None:
     """The next inquiry, or none, or a person."""
     now = timezone.now()
+    payment.inquiries += 1
     if payment.is_waiting:
         delay = schedule.wait(schedule.INQUIRY, payment.inquiries)
         if delay is None:
@@ -433,13 +449,20 @@ def _plan_next(payment: Payment) -> None:
             )
     elif payment.status in transitions.ENDED and payment.due_at:
         delay = schedule.wait(schedule.LISTENING, payment.inquiries)
+    elif _has_operations_in_flight(payment):
+        delay = schedule.DAY  # the end of an operation brings this forward: then the totals are compared once more
+    elif payment.due_at and payment.due_at <= now:
+        delay = timedelta()  # one ended while we asked, so this answer may be too old to have its money
     else:
         delay = None
-    payment.inquiries += 1
-    payment.due_at = now + delay if delay else None
+    payment.due_at = now + delay if delay is not None else None
     if payment.due_at and payment.is_waiting and payment.deadline and payment.deadline > now:
         payment.due_at = min(payment.due_at, payment.deadline)
     payment.save(update_fields=("inquiries", "due_at"))
+
+
+def _has_operations_in_flight(payment: Payment) -> bool:
+    return any(operation.is_in_flight for operation in (*payment.captures.all(), *payment.refunds.all()))
 
 
 def _ref(payment: Payment) -> PaymentRef:
@@ -474,7 +497,9 @@ def expire_due(pk: int) -> None:
     with transaction.atomic():
         order = timeline.lock(pk)
         if _end_waiting(order, asked_since=began, cause="order expired"):
-            order.due_at = timezone.now() + timedelta(seconds=60)
+            # Ever more rarely: what a provider cannot tell us now it will hardly tell us in a minute.
+            overtime = timezone.now() - order.expires_at
+            order.due_at = timezone.now() + min(max(schedule.MINUTE, overtime / 4), schedule.HOUR * 6)
             order.save(update_fields=("due_at",))
         elif order.captured_total or order.authorised_total or order.cancelled_at:
             order.due_at = None
@@ -499,8 +524,9 @@ def cancel_order(order: Order, *, actor: str) -> Order:
             raise intents.NotAllowed("paid", "Money was taken; refund it instead.")
         if _end_waiting(order, asked_since=began, cause="order cancelled"):
             raise intents.NotAllowed("in_progress", "A payment has no outcome yet; try again later.")
-        for payment in order.payments.select_related("account").filter(status=Status.AUTHORISED):
-            intents.cancel(payment, requested_by=actor)
+        for payment in order.payments.select_related("account"):
+            if payment.held and not intents.is_cancelling(payment):
+                intents.cancel(payment, requested_by=actor)
         transitions.cancel_order(order, cause="cancel", actor=actor)
     return order
 
@@ -545,7 +571,21 @@ def resolve_review(review: Review, *, actor: str, resolution: str) -> bool:
     """Close a review with a person's words; False when it was closed before."""
     with transaction.atomic():
         review.order = timeline.lock(review.order_id)
-        return transitions.resolve_review(review, actor=actor, resolution=resolution)
+        decided = transitions.resolve_review(review, actor=actor, resolution=resolution)
+        if decided and review.payment_id:
+            _resume(locked(review.payment_id))
+    return decided
+
+
+def _resume(payment: Payment) -> None:
+    """Whatever was left to a person and still has no outcome is asked about again."""
+    if payment.is_waiting and not payment.due_at:
+        _restart_schedule(payment, schedule.wait(schedule.INQUIRY, 0))
+    for kind in (Capture, Refund, Cancellation):
+        for operation in kind._default_manager.filter(payment=payment, due_at=None):
+            if operation.is_in_flight:
+                operation.due_at = timezone.now()
+                operation.save(update_fields=("due_at",))
 
 
 def execute(kind: type[Operation], pk: int) -> None:
@@ -618,6 +658,10 @@ def _follow_up(provider: Provider, operation: Operation) -> OperationReport:
     if isinstance(operation, Refund) and Capability.FETCH_REFUND in provider.capabilities:
         return provider.fetch_refund(request)
     report = provider.fetch(_ref(payment))
+    siblings = type(operation)._default_manager.filter(payment=payment).exclude(pk=operation.pk)
+    if not isinstance(operation, Cancellation) and any(sibling.is_in_flight for sibling in siblings):
+        # The totals cannot say whose amount they hold; sending again can.
+        return request.report(OperationStatus.PENDING, absent=True, raw=report.raw)
     match operation:
         case Refund():
             done = (report.refunded or 0) >= payment.refunded_total + operation.amount

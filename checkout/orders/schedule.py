@@ -17,7 +17,7 @@ INQUIRY: Sequence[timedelta] = (
 )
 """Waits between inquiries about a payment whose outcome is open: seven days in all, then a person is asked."""
 
-LISTENING: Sequence[timedelta] = (MINUTE * 30, HOUR * 6, DAY, DAY * 6, DAY * 22)
+LISTENING: Sequence[timedelta] = (MINUTE * 30, HOUR * 6, DAY, DAY * 6, DAY * 23)
 """Waits between inquiries about a payment that we gave up ourselves: money may still come for 30 days."""
 
 OPERATION: Sequence[timedelta] = (MINUTE, MINUTE * 5, HOUR, HOUR * 6, *(DAY,) * 13)

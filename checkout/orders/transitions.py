@@ -38,6 +38,9 @@ REFUND: Mapping[str, int] = {**OPERATION, OperationStatus.REVERSED: 5}  # a bank
 ENDED = frozenset({Status.FAILED, Status.CANCELLED, Status.EXPIRED})
 """Payments that ended without money, as far as anybody knows."""
 
+UNPAID = frozenset({OrderStatus.OPEN, OrderStatus.FAILED})
+"""Orders that nothing keeps from expiring."""
+
 NOT_A_TRY = frozenset({DeclineCategory.UNAVAILABLE})
 """Attempts that never reached a provider do not use up the shopper's tries."""
 
@@ -88,6 +91,7 @@ def open_review(
     order: Order, payment: Payment | None, kind: str, *, cause: str, ours: str = "", theirs: str = ""
 ) -> None:
     """Ask a person; one open review of a kind at a time."""
+    kind = kind[:30]
     _, is_new = Review.objects.get_or_create(
         order=order,
         payment=payment,
@@ -155,6 +159,10 @@ def refresh(order: Order, *, cause: str, actor: str = SYSTEM) -> None:
     order.save(update_fields=("captured_total", "refunded_total", "authorised_total", "flags", "status"))
     if order.status != before:
         record(order, f"order.{order.status}", cause=cause, actor=actor, before=before)
+    if order.status in UNPAID and not order.due_at and not order.expired_at and not order.cancelled_at:
+        # Held money kept it from expiring; now that it is gone, the order's time comes after all.
+        order.due_at = order.expires_at
+        order.save(update_fields=("due_at",))
 
 
 def announce(order: Order, payment: Payment, *, cause: str) -> bool:

@@ -52,7 +52,7 @@ def record(account: ProviderAccount, event_id: str, delivery: Delivery, *, sourc
 
 def refuse(account: ProviderAccount, reason: str, delivery: Delivery) -> None:
     """Count a delivery that was not theirs. Its digest is logged, its content is not."""
-    now = timezone.now()
+    now, reason = timezone.now(), reason[:30]
     logger.warning("webhook_refused account=%s reason=%s digest=%s", account.pk, reason, delivery.digest)
     row, _ = RefusedDeliveries.objects.get_or_create(
         account=account, day=now.date(), reason=reason, defaults={"last_at": now}
@@ -66,12 +66,19 @@ def apply_event(pk: int) -> None:
     if event.state not in {State.RECEIVED, State.PARKED}:
         WebhookEvent.objects.filter(pk=pk).update(due_at=None)
         return
-    reports = gateway.connect(event.account).parse_webhook(event.delivery)
-    outcomes = [_apply(event, report) for report in reports]
-    done = all(is_done for _, is_done in outcomes)
+    try:
+        reports = gateway.connect(event.account).parse_webhook(event.delivery)
+        outcomes = [_apply(event, report) for report in reports]
+    except Exception as error:
+        # It stays parked like news of an unknown payment, so one that we never understand reaches a person.
+        logger.exception("webhook_broke account=%s event=%s", event.account_id, event.pk)
+        outcome, done = f"broke: {type(error).__name__}", False
+    else:
+        outcome = ", ".join(outcome for outcome, _ in outcomes) or "nothing of interest"
+        done = all(is_done for _, is_done in outcomes)
     delay = None if done else wait(PARKED, event.tries)
     event.tries += 1
-    event.outcome = ", ".join(outcome for outcome, _ in outcomes)[:200] or "nothing of interest"
+    event.outcome = outcome[:200]
     event.state = State.APPLIED if done else State.PARKED if delay else State.DEAD
     event.due_at = timezone.now() + delay if delay else None
     event.save(update_fields=("tries", "outcome", "state", "due_at"))
@@ -88,4 +95,5 @@ def _apply(event: WebhookEvent, report: Report) -> tuple[Outcome, bool]:
         return outcome, outcome is not Outcome.UNMATCHED
     asked = timezone.now()
     payment = operations.inquire(payment, cause=cause)
-    return outcome, bool(payment.answered_at and payment.answered_at >= asked)
+    is_with_a_person = payment.reviews.filter(resolved_at=None).exists()
+    return outcome, is_with_a_person or bool(payment.answered_at and payment.answered_at >= asked)

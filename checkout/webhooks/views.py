@@ -17,7 +17,8 @@ from providers.contract import BadSignature, Delivery
 def receive(request: HttpRequest, provider: str, webhook_id: UUID) -> HttpResponse:
     """Verify, record, reply."""
     account, connected = gateway.account_or_404(provider, webhook_id)
-    if int(request.headers.get("Content-Length") or 0) > settings.WEBHOOK_MAX_BYTES:
+    length = request.headers.get("Content-Length") or "0"
+    if not length.isdecimal() or int(length) > settings.WEBHOOK_MAX_BYTES:
         return HttpResponse(status=413)
     delivery = Delivery(request.method or "", request.get_full_path(), dict(request.headers), request.body)
     try:
