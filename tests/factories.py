@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import providers
+from checkout import work
 from checkout.merchants.models import Merchant, ProviderAccount
 from checkout.orders import gateway, operations
 from checkout.orders.creation import create_order
 from checkout.orders.models import Order, Payment
-from providers.contract import Card
+from checkout.webhooks import inbox
+from checkout.webhooks.models import WebhookEvent
+from providers.contract import Card, Delivery
 
 # The test provider is found by the gateway like any other folder.
 _EXTRA = str(Path(__file__).parent / "extra_providers")
@@ -69,3 +72,27 @@ def a_payment(order: Order, method: str = "cashier", *, card: Card | None = None
     offer = next(offer for offer in operations.offers(order) if offer.method.code == method)
     card = VISA if offer.takes_card and card is None else card
     return operations.start(order, offer_code=offer.code, submission=f"form-{next(_numbers)}", card=card)
+
+
+def a_delivery(body: dict[str, Any] | bytes, *, key: str = "acme-key") -> Delivery:
+    """A webhook of the test provider, signed, as it arrives."""
+    from providers.acme import signed
+
+    raw, headers = signed(body, key)
+    return Delivery("POST", "/hooks/acme/", headers, raw)
+
+
+def an_event(account: ProviderAccount, body: dict[str, Any], *, key: str = "acme-key") -> WebhookEvent:
+    """A genuine webhook in the inbox, not applied yet."""
+    delivery = a_delivery(body, key=key)
+    event_id = gateway.connect(account).verify_webhook(delivery)
+    inbox.record(account, event_id, delivery)
+    return WebhookEvent.objects.get(account=account, event_id=event_id)
+
+
+def work_until_quiet(*, rounds: int = 20) -> None:
+    """What the worker's loop does, until nothing is due."""
+    for _ in range(rounds):
+        if not work.run_due():
+            return
+    raise AssertionError("there is always something due")

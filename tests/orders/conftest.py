@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+import time_machine
 
 if TYPE_CHECKING:
     from checkout.merchants.models import Merchant, ProviderAccount
@@ -23,8 +25,18 @@ def bank() -> Iterator[Bank]:
 
 
 @pytest.fixture
-def merchant(transactional_db: None) -> Merchant:
+def clock() -> Iterator[time_machine.Traveller]:
+    """A clock that stands still until a test shifts it."""
+    with time_machine.travel(datetime(2030, 1, 1, 12, tzinfo=UTC), tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def merchant(db: None, request: pytest.FixtureRequest) -> Merchant:
     from tests import factories
+
+    if "clock" in request.fixturenames:  # the clock stops before anything happens, wherever a test names it
+        request.getfixturevalue("clock")
 
     return factories.a_merchant()
 
