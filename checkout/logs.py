@@ -8,6 +8,7 @@ what is called a secret, at any depth.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from logging import DEBUG as DEBUG
 from typing import Any
@@ -128,7 +129,7 @@ def configure(*, level: str, as_json: bool) -> dict[str, Any]:
         cache_logger_on_first_use=True,
     )
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     return {
         "version": 1,

@@ -67,10 +67,12 @@ def thanks(request: HttpRequest) -> HttpResponse:
     if not re.fullmatch(r"FC-\w{6}", reference):
         return HttpResponseRedirect(reverse("shop:window"))
     is_paid = Shop.open().is_paid(reference)
-    response = render(request, "shop/thanks.html", {"reference": reference, "is_paid": is_paid})
-    look = request.GET.get("look", "1")
-    if not is_paid and look.isdecimal() and int(look) < LOOKS:
-        response["Refresh"] = f"2; url={reverse('shop:thanks')}?order={reference}&look={int(look) + 1}"
+    look = int(text) if (text := request.GET.get("look", "")[:3]).isdecimal() else 1
+    looks_again = not is_paid and look < LOOKS
+    context = {"reference": reference, "is_paid": is_paid, "looks_again": looks_again}
+    response = render(request, "shop/thanks.html", context)
+    if looks_again:
+        response["Refresh"] = f"2; url={reverse('shop:thanks')}?order={reference}&look={look + 1}"
     return response
 
 

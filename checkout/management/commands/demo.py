@@ -114,6 +114,11 @@ class Demo:
     def simulator_url(self) -> str:
         return f"http://{HOST}:{self.simulator_port}"
 
+    @property
+    def found(self) -> Path:
+        """Tells programs how to get in; it is there as long as the demonstration runs."""
+        return self.folder / "demo.json"
+
     def prepare(self) -> None:
         """Everything that can be refused before a process is started."""
         if self.port == self.simulator_port:
@@ -123,7 +128,7 @@ class Demo:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         self.kept = self._read_or_make_secrets()
-        (self.folder / "demo.json").unlink(missing_ok=True)
+        self.found.unlink(missing_ok=True)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -138,6 +143,7 @@ class Demo:
                 deadline = time.monotonic() + GRACE_SECONDS
                 for part in reversed(self.parts):
                     part.end(deadline)
+                self.found.unlink(missing_ok=True)
 
     def introduce(self) -> dict[str, str]:
         """Make a first order; what to tell people, and programs by ``demo.json``."""
@@ -151,7 +157,7 @@ class Demo:
             "checkout_url": shop.sell(PRODUCTS[0]),
             "shop_url": shop.url,
         }
-        _write_privately(self.folder / "demo.json", found)
+        _write_privately(self.found, found)
         return found
 
     def wait_for_the_end(self) -> NoReturn:
@@ -164,39 +170,40 @@ class Demo:
     def _start_all(self) -> None:
         manage = (sys.executable, str(settings.BASE_DIR / "manage.py"))
         simulator = (sys.executable, "-m", "providers.simulation", "--host", HOST, "--port", str(self.simulator_port))
-        self._start("simulator", *simulator, "--state", str(self.folder / "simulator.sqlite3"))
-        self._seed(*manage, "seed_demo")
         granian = (str(Path(sys.executable).with_name("granian")), "--interface", "wsgi", "--no-access-log")
         size = ("--workers", "1", "--blocking-threads", "16")  # the shop's threads wait for the API's
-        self._start(
-            "web", *granian, *size, "--host", HOST, "--port", str(self.port), "checkout.wsgi:application", is_shop=True
-        )
-        self._start("worker", *manage, "work")
+        # What takes longest comes first, and all of it at the same time.
+        seed = self._start("seed", *manage, "seed_demo", "--admin", self.kept["admin_user"], talks=True)
+        self._start("web", *granian, *size, "--host", HOST, "--port", str(self.port), "checkout.wsgi:application")
+        self._start("simulator", *simulator, "--state", str(self.folder / "simulator.sqlite3"))
+        self._finish(seed)
         self._until(lambda: _answers(f"{self.base_url}/healthz"), what="The web server")
         self._until(lambda: _answers(f"{self.simulator_url}/_sim/clock"), what="The simulator")
+        self._start("worker", *manage, "work")
 
-    def _seed(self, *command: str) -> None:
-        """In a process of its own, as everything that has the demonstration's settings."""
-        given = {name: self.kept.get(name, "") for name in ("admin_user", "admin_password", "api_key")}
-        seed = self._start("seed", *command, talks=True)
+    def _finish(self, seed: Part) -> None:
+        """Tell it what to seed with, and keep what it made."""
         self.parts.remove(seed)
         try:
+            given = {name: self.kept.get(name, "") for name in ("admin_password", "api_key")}
             answer, _ = seed.process.communicate(json.dumps(given).encode(), READY_SECONDS)
         except subprocess.TimeoutExpired:
             seed.end(0)
             raise Failed(f"The database was not ready after {READY_SECONDS} seconds: {seed.log}") from None
         if seed.process.returncode:
             raise Failed(f"The database cannot be used. The last words:\n\n{seed.last_words()}")
-        self.kept |= json.loads(answer)
+        made = json.loads(answer)
+        self.kept |= made
         _write_privately(self.folder / "secrets.json", self.kept)
+        _write_privately(self.folder / "shop.json", made)
 
-    def _start(self, name: str, *command: str, talks: bool = False, is_shop: bool = False) -> Part:
+    def _start(self, name: str, *command: str, talks: bool = False) -> Part:
         log = self.folder / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # nosec B603
                 command,
                 cwd=settings.BASE_DIR,
-                env=self._environment(is_shop=is_shop),
+                env=self._environment(),
                 stdin=subprocess.PIPE if talks else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if talks else output,
                 stderr=output if talks else subprocess.STDOUT,
@@ -206,8 +213,8 @@ class Demo:
         self.parts.append(Part(name, process, log))
         return self.parts[-1]
 
-    def _environment(self, *, is_shop: bool) -> dict[str, str]:
-        environment = {name: value for name, value in os.environ.items() if name.startswith(INHERITED)} | {
+    def _environment(self) -> dict[str, str]:
+        return {name: value for name, value in os.environ.items() if name.startswith(INHERITED)} | {
             "ENV_FILE": os.devnull,
             "DEMO": "1",
             "CARD_FORM": "1",
@@ -217,16 +224,11 @@ class Demo:
             "DATABASE_URL": f"sqlite:///{self.folder / 'paydesk.sqlite3'}",
             "BASE_URL": self.base_url,
             "SIMULATOR_URL": self.simulator_url,
+            "SHOP_KEYS": str(self.folder / "shop.json"),
+            "SHOP_NOTEBOOK": str(self.folder / "heard.jsonl"),
             "LOG_JSON": "0",
             "PYTHONUNBUFFERED": "1",
         }
-        if is_shop:
-            environment |= {
-                "SHOP_API_KEY": self.kept["api_key"],
-                "SHOP_WEBHOOK_SECRET": self.kept["webhook_secret"],
-                "SHOP_NOTEBOOK": str(self.folder / "heard.jsonl"),
-            }
-        return environment
 
     def _until(self, is_so: Callable[[], bool], *, what: str, seconds: float = READY_SECONDS) -> None:
         deadline = time.monotonic() + seconds

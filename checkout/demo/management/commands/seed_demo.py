@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -21,15 +22,18 @@ SEED = Path(__file__).parents[2] / "seed.json"
 
 
 class Command(BaseCommand):
-    help = "Migrate and seed; reads admin_user, admin_password and api_key (may be empty) as JSON, prints what changed."
+    help = "Migrate and seed. Reads admin_password and api_key (may be empty) as JSON, prints the shop's secrets so."
 
-    def handle(self, **options: Any) -> None:
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--admin", required=True, help="user name of the superuser")
+
+    def handle(self, *, admin: str, **options: Any) -> None:
         given = json.load(sys.stdin)
         call_command("migrate", interactive=False, verbosity=0)
         seed = json.loads(SEED.read_text(encoding="utf-8"))
         with transaction.atomic():
             merchant, _ = Merchant.objects.get_or_create(slug=seed["merchant"]["slug"], defaults=seed["merchant"])
-            _staff(merchant, given["admin_user"], given["admin_password"])
+            _staff(merchant, admin, given["admin_password"])
             for account in seed["accounts"]:
                 _account(merchant, account)
             made = {"api_key": _api_key(merchant, given["api_key"]), "webhook_secret": _endpoint(merchant)}
