@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
@@ -62,6 +63,7 @@ def roads_of(account, charge, order, payment):
             a_payment(order, "instant")
 
     return {
+        "return": lambda: operations.inquire(payment, cause="return", min_interval=timedelta(seconds=5)),
         "webhook": webhook,
         "inquiry": lambda: operations.inquire_due(payment.pk),
         "expiry": lambda: operations.expire_due(order.pk),
@@ -71,17 +73,26 @@ def roads_of(account, charge, order, payment):
     }
 
 
-def test_money_that_was_held_as_the_order_expired(merchant, account, bank, clock):
+@pytest.mark.parametrize(
+    ("capture", "roads"),
+    [
+        ("automatic", ("return", "webhook", "webhook", "expiry", "retry")),
+        ("manual", ("inquiry", "webhook", "expiry", "retry")),
+    ],
+)
+def test_a_shopper_who_paid_as_the_order_expired(merchant, account, bank, clock, capture, roads):
     def prepare():
-        order = an_order(merchant, expires_in=300, capture="manual")
+        order = an_order(merchant, expires_in=300, capture=capture)
         payment = a_payment(order, "cashier")
         clock.shift(301)
         bank.latest().approve()
         return order, roads_of(account, bank.latest(), order, payment)
 
-    ends = in_every_order(("webhook", "webhook", "inquiry", "expiry", "retry"), prepare, clock, bank)
+    ends = in_every_order(roads, prepare, clock, bank)
 
-    assert list(ends) == [("authorised", ("test",), (("authorised", 1000, 0, 0, 0, 0),), ((None, None),), 0)]
+    status, took, succeeded = ("paid", 1000, 1) if capture == "automatic" else ("authorised", 0, 0)
+    payment = ("captured" if took else "authorised", 1000, 0, took, 0, 0)
+    assert list(ends) == [(status, ("test",), (payment,), ((None, None),), succeeded)]
 
 
 def test_a_shopper_who_pays_at_some_moment(merchant, account, bank, clock):
@@ -107,7 +118,7 @@ def test_a_card_that_fails_at_some_moment(merchant, account, bank, clock):
         clock.shift(301)
         return order, roads_of(account, bank.latest(), order, payment)
 
-    ends = in_every_order(("webhook", "webhook", "inquiry", "expiry", "fails"), prepare, clock, bank)
+    ends = in_every_order(("webhook", "inquiry", "expiry", "fails"), prepare, clock, bank)
 
     assert list(ends) == [("expired", ("test",), (("failed", 0, 0, 0, 0, 0),), ((None, None),), 0)]
 

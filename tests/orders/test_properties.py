@@ -7,6 +7,7 @@ against the invariants; at the end it lets the faults stop, lets time pass, and 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import hypothesis
@@ -327,4 +328,64 @@ def test_whatever_happens_the_books_agree():
             report_multiple_bugs=False,
             suppress_health_check=list(hypothesis.HealthCheck),
         ),
+    )
+
+
+# -------------------------------------------------------------------------------------------- every order ends the same
+
+
+ROADS = ("return", "webhook", "webhook again", "schedule", "expiry", "retry")
+
+
+def test_every_order_of_events_ends_the_same(merchant, account, bank, clock):
+    """The shopper pays at the cashier when the order is about to expire; then everybody notices, in some order."""
+    order = an_order(merchant, expires_in=300)
+    payment = a_payment(order, "cashier")
+    clock.shift(301)
+    bank.latest().approve()
+    notice = bank.latest().notice("paid")
+    ends = Counter()
+
+    def explore(left):
+        if not left:
+            check_order(fresh(order))
+            ends[end_of(fresh(order))] += 1
+        for road in left:
+            if road == "webhook again" and "webhook" in left:
+                continue  # of two copies, either may be called the second
+            with transaction.atomic():
+                walk(road, account, order, payment, notice)
+                explore([other for other in left if other != road])
+                transaction.set_rollback(True)
+
+    explore(ROADS)
+
+    assert ends == {("paid", ("test",), 1000, 1, ("captured",), 2): 360}
+
+
+def walk(road, account, order, payment, notice):
+    match road:
+        case "return":
+            operations.inquire(payment, cause="return", min_interval=timedelta(seconds=5))
+        case "webhook" | "webhook again":
+            work.run_one("inbox", an_event(account, notice).pk)
+        case "schedule":
+            work.run_one("payments", payment.pk)
+        case "expiry":
+            work.run_one("orders", order.pk)
+        case "retry":
+            with pytest.raises(NotPayable):
+                a_payment(order, "instant")
+
+
+def end_of(order):
+    """Status, flags, money, announcements of success, payments, and entries in the ledger."""
+    payments = list(order.payments.all())
+    return (
+        order.status,
+        tuple(order.flags),
+        order.captured_total,
+        order.events.filter(type="payment.succeeded").count(),
+        tuple(payment.status for payment in payments),
+        sum(payment.entries.count() for payment in payments),
     )
