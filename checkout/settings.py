@@ -34,6 +34,7 @@ CARD_FORM = env.bool("CARD_FORM", default=False)  # card numbers reach this serv
 SIMULATOR_URL = env.str("SIMULATOR_URL", default="").rstrip("/")
 # Webhook endpoints on private addresses are for a developer's own machine, whatever the environment says.
 ALLOW_PRIVATE_ENDPOINTS = env.bool("ALLOW_PRIVATE_ENDPOINTS", default=False) and PLAYGROUND
+ENDPOINT_PORTS = env.list("ENDPOINT_PORTS", cast=int, default=[443])  # where merchants may listen for webhooks
 PAGE_SECONDS = env.int("PAGE_SECONDS", default=3600)  # how long a new order can be paid
 PROVIDER_CONNECT_SECONDS = env.float("PROVIDER_CONNECT_SECONDS", default=2.0)
 PROVIDER_READ_SECONDS = env.float("PROVIDER_READ_SECONDS", default=15.0)

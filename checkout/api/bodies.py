@@ -76,14 +76,16 @@ class StrictJson(Parser):
         if request.content_type != "application/json":
             raise Problem(415, "unsupported_media_type", "Send application/json.")
         try:
-            return json.loads(
+            value = json.loads(
                 request.body,
                 object_pairs_hook=_without_doubles,
                 parse_float=_number,
                 parse_constant=_no_constant,
             )
-        except (ValueError, RecursionError):
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is no text, and no database takes it
+        except (ValueError, ArithmeticError, RecursionError):
             raise Problem(400, "invalid_json", "The body is not valid JSON.") from None
+        return value
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

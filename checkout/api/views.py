@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -13,8 +12,10 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.security import HttpBearer
 
 from checkout.api import idempotency, problems
+from checkout.api.answers import IDEMPOTENCY_KEY, OrderAnswer, described_as_problems, refusals
 from checkout.api.bodies import OrderBody, StrictJson
 from checkout.api.problems import Problem
+from checkout.logs import mask_text
 from checkout.merchants.models import ApiKey, Scope
 from checkout.orders import operations
 from checkout.orders.creation import InvalidOrder, create_order
@@ -29,10 +30,16 @@ USED_EVERY = timedelta(minutes=1)
 class BearerKey(HttpBearer):
     """``Authorization: Bearer sk_test_…``; merchant and mode come from the key and from nowhere else."""
 
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        self.scope = scope
+
     def authenticate(self, request: HttpRequest, token: str) -> ApiKey | None:
         key = ApiKey.find(token)
         if key is None:
             return None
+        if self.scope not in key.scopes:
+            raise Problem(403, "missing_scope", f"This key lacks the scope {self.scope}.")
         now = timezone.now()
         if key.last_used_at is None or now - key.last_used_at > USED_EVERY:
             ip = request.META.get("REMOTE_ADDR") or None
@@ -45,16 +52,27 @@ api = NinjaAPI(
     version="1",
     description="Orders to be paid. Amounts are whole numbers of minor units.",
     docs_url=None,
-    auth=BearerKey(),
+    openapi_url=None,  # ours below answers GET only
     parser=StrictJson(),
     urls_namespace="api",
 )
 
 
-@api.post("/orders", summary="Create an order", response={201: dict[str, Any]})
+@api.get("/openapi.json", include_in_schema=False)
+def openapi(request: HttpRequest) -> HttpResponse:
+    return JsonResponse(described_as_problems(api.get_openapi_schema()))
+
+
+@api.post(
+    "/orders",
+    summary="Create an order",
+    auth=BearerKey(Scope.ORDERS),
+    response={201: OrderAnswer, **refusals(400, 401, 403, 409, 413, 415, 422)},
+    openapi_extra=IDEMPOTENCY_KEY,
+)
 def create(request: HttpRequest, body: OrderBody) -> HttpResponse:
     """Save an order and answer with the URL where it is paid. No provider is called."""
-    key = _key(request, Scope.ORDERS)
+    key = _key(request)
 
     def act() -> HttpResponse:
         fields = body.model_dump(exclude={"customer", "billing", "shipping"})
@@ -69,28 +87,41 @@ def create(request: HttpRequest, body: OrderBody) -> HttpResponse:
     return idempotency.once(request, key, act)
 
 
-@api.get("/orders/{order_id}", summary="Read an order", response=dict[str, Any])
+@api.get(
+    "/orders/{order_id}",
+    summary="Read an order",
+    auth=BearerKey(Scope.READ),
+    response={200: OrderAnswer, **refusals(401, 403, 404)},
+)
 def read(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The order as it is committed now."""
-    return JsonResponse(order_object(_order(_key(request, Scope.READ), order_id)))
+    return JsonResponse(order_object(_order(_key(request), order_id)))
 
 
-@api.post("/orders/{order_id}/cancel", summary="Cancel an order", response=dict[str, Any])
+@api.post(
+    "/orders/{order_id}/cancel",
+    summary="Cancel an order",
+    auth=BearerKey(Scope.ORDERS),
+    response={200: OrderAnswer, **refusals(400, 401, 403, 404, 409, 413)},
+    openapi_extra=IDEMPOTENCY_KEY,
+)
 def cancel(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """No longer to be paid; held money is let go. Cancelling twice is as good as once."""
-    key = _key(request, Scope.ORDERS)
+    key = _key(request)
     order = _order(key, order_id)
-    try:
-        order = operations.cancel_order(order, actor=f"key:{key.prefix}")
-    except NotAllowed as error:
-        raise Problem(409, error.code, str(error)) from None
-    return JsonResponse(order_object(order))
+
+    def act() -> HttpResponse:
+        try:
+            cancelled = operations.cancel_order(order, actor=f"key:{key.prefix}")
+        except NotAllowed as error:
+            raise Problem(409, error.code, str(error)) from None
+        return JsonResponse(order_object(cancelled))
+
+    return idempotency.once_outside(request, key, act)
 
 
-def _key(request: HttpRequest, scope: Scope) -> ApiKey:
+def _key(request: HttpRequest) -> ApiKey:
     key: ApiKey = request.auth  # type: ignore[attr-defined]
-    if scope not in key.scopes:
-        raise Problem(403, "missing_scope", f"This key lacks the scope {scope}.")
     return key
 
 
@@ -120,13 +151,13 @@ def _invalid(request: HttpRequest, error: InvalidOrder) -> HttpResponse:
 def _invalid_fields(request: HttpRequest, error: ValidationError) -> HttpResponse:
     """All wrong fields at once; the first one is named on top. What was sent is not repeated."""
     details = [
-        {"field": ".".join(str(part) for part in one["loc"] if part not in {"body", "path"}), "detail": one["msg"]}
+        # The first two parts of a place are the framework's: where it looked, and the parameter's name.
+        # Names of fields may be the merchant's, and may be anything.
+        {"field": mask_text(".".join(str(part) for part in one["loc"][2:])), "detail": one["msg"]}
         for one in error.errors
     ]
     if all(one["loc"][:1] == ("path",) for one in error.errors):
-        return problems.answer(request, Problem(404, "not_found", "There is no such thing."))
-    for detail in details:
-        detail["field"] = detail["field"].removeprefix("body.")
+        return problems.answer(request, Problem(404, "not_found", "There is no such order."))
     first = details[0]
     return problems.answer(
         request, Problem(422, "invalid_field", first["detail"], field=first["field"], errors=details)

@@ -23,6 +23,7 @@ from checkout.desk.access import Act
 from checkout.desk.actions import ConfirmForm
 from checkout.desk.team import OwnerForm
 from checkout.desk.tenant import MerchantFilter, ModeFilter, StockModelForm, TenantAdmin
+from checkout.events import wire
 from checkout.events.models import Delivery, DeliveryState, Endpoint
 from checkout.orders.timeline import PUBLIC
 
@@ -46,6 +47,10 @@ class EndpointFields(forms.Form):
             raise forms.ValidationError(gettext("An address with a user name or password is not accepted."))
         if parts.scheme != "https" and not settings.ALLOW_PRIVATE_ENDPOINTS:
             raise forms.ValidationError(gettext("Use an https address."))
+        try:
+            wire.check_address(url)
+        except wire.AddressRefused as refused:
+            raise forms.ValidationError(str(refused)) from None
         return url
 
 

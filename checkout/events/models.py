@@ -26,6 +26,9 @@ class Endpoint(TenantRow):
     url = models.URLField(max_length=500)
     types = models.JSONField(default=list, blank=True, help_text="event types to send; empty for all")
     enabled = models.BooleanField(default=True)
+    rests_until = models.DateTimeField(
+        null=True, editable=False, help_text="it took long; others come first until then"
+    )
     disabled_why = models.CharField(max_length=100, blank=True, editable=False)
     sealed_secret = models.BinaryField(editable=False)
     sealed_previous = models.BinaryField(null=True, editable=False)

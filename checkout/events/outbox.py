@@ -1,7 +1,8 @@
 """Events for merchants: queued in the transaction of their cause, signed by Standard Webhooks, told until heard.
 
 A delivery is a row from the start, so nothing between a payment and its announcement can be lost. Its body is fixed at
-the first attempt; ``webhook-id`` stays the same on every attempt, so a receiver can tell a repetition.
+the first attempt; its id stays the same on every attempt, so a receiver can tell a repetition. An endpoint that takes
+long rests, so that it cannot keep the workers from the others.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-import requests
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
-from requests_hardened import Config, HTTPSession, Manager
 from standardwebhooks import Webhook
 
+from checkout.events import wire
 from checkout.events.models import Delivery, DeliveryState, Endpoint
 from checkout.logs import mask_text
 from checkout.orders.models import Event
 from checkout.orders.presentation import order_object, timestamp
 from checkout.orders.schedule import wait
 from checkout.orders.timeline import PUBLIC
+from checkout.sealing import SealBroken
 from checkout.work import nudge
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,11 @@ logger = logging.getLogger(__name__)
 RETRIES: Sequence[timedelta] = tuple(timedelta(minutes=n) for n in (1, 5, 30, 120, 360, 720, 1440, 1440))
 """Waits after a failed attempt; after the last one the delivery is dead."""
 
-KEPT_ANSWER = 4096
+SLOW = timedelta(seconds=1)
+REST = 4
+"""An endpoint that took longer than SLOW rests so many times as long: it never has more than a fifth of a worker."""
+
+AT_ONCE = 1000
 GONE = 410
 
 
@@ -53,36 +59,80 @@ def enqueue(event: Event) -> None:
 
 def deliver(pk: int) -> None:
     """One attempt; what the queue calls."""
-    delivery = Delivery.objects.select_related("event__order", "endpoint").get(pk=pk)
+    delivery = Delivery.objects.select_related("event__order__merchant", "endpoint").get(pk=pk)
     endpoint = delivery.endpoint
     if delivery.state != DeliveryState.WAITING or not endpoint.enabled:
         Delivery.objects.filter(pk=pk).update(due_at=None)
         return
+    if not _its_turn(endpoint):
+        Delivery.objects.filter(pk=pk).update(due_at=_put_off_all(endpoint))
+        return
     if not delivery.body:
         delivery.body = json.dumps(payload(delivery.event), ensure_ascii=False, separators=(",", ":"))
         delivery.save(update_fields=("body",))
-    started = time.monotonic()
-    status, answer = _send(delivery)
-    delivery.latency_ms = round((time.monotonic() - started) * 1000)
-    delivery.answer_status, delivery.answer = status, mask_text(answer)
+    started, now = time.monotonic(), datetime.now(UTC)
+    try:
+        answer = wire.post(endpoint.url, delivery.body.encode(), signed_headers(delivery, now=now))
+    except SealBroken as error:
+        answer = wire.Answer(None, str(error))
+    took = timedelta(seconds=time.monotonic() - started)
+    _record(delivery, answer, took)
+    _let_rest(endpoint, took)
+
+
+def _record(delivery: Delivery, answer: wire.Answer, took: timedelta) -> None:
+    delivery.latency_ms = round(took.total_seconds() * 1000)
+    delivery.answer_status, delivery.answer = answer.status_code, mask_text(answer.text)
     delivery.sent_at, delivery.tries = timezone.now(), delivery.tries + 1
     delay = wait(RETRIES, delivery.tries - 1)
-    if status is not None and 200 <= status < 300:
+    if answer.is_success:
         delivery.state, delay = DeliveryState.DELIVERED, None
-    elif status == GONE:
+    elif answer.status_code == GONE:
         delivery.state, delay = DeliveryState.DEAD, None
-        Endpoint.objects.filter(pk=endpoint.pk).update(enabled=False, disabled_why="it answered 410 Gone")
+        Endpoint.objects.filter(pk=delivery.endpoint_id).update(enabled=False, disabled_why="it answered 410 Gone")
     elif delay is None:
         delivery.state = DeliveryState.DEAD
     delivery.due_at = timezone.now() + delay if delay else None
-    delivery.save()
-    logger.info("event_sent delivery=%s type=%s status=%s tries=%s", pk, delivery.event.type, status, delivery.tries)
+    delivery.save(update_fields=("latency_ms", "answer_status", "answer", "sent_at", "tries", "state", "due_at"))
+    logger.info(
+        "event_sent delivery=%s type=%s status=%s tries=%s",
+        *(delivery.pk, delivery.event.type, answer.status_code, delivery.tries),
+    )
+
+
+def _its_turn(endpoint: Endpoint) -> bool:
+    """Whether this endpoint may be called now. After a rest one caller is let through, and the others wait for it."""
+    if endpoint.rests_until is None:
+        return True
+    now = timezone.now()
+    rested = Endpoint.objects.filter(pk=endpoint.pk).exclude(rests_until__gt=now)
+    return bool(rested.update(rests_until=now + 2 * timedelta(seconds=settings.DELIVERY_SECONDS)))
+
+
+def _let_rest(endpoint: Endpoint, took: timedelta) -> None:
+    if took > SLOW:
+        Endpoint.objects.filter(pk=endpoint.pk).update(rests_until=timezone.now() + took * REST)
+        _put_off_all(endpoint)
+    elif endpoint.rests_until:
+        Endpoint.objects.filter(pk=endpoint.pk).update(rests_until=None)
+
+
+def _put_off_all(endpoint: Endpoint) -> datetime:
+    """Let what is due at a resting endpoint wait until it has rested, in one go: it may be much."""
+    endpoint.refresh_from_db(fields=("rests_until",))
+    until = endpoint.rests_until or timezone.now()
+    due = Delivery.objects.filter(endpoint=endpoint, state=DeliveryState.WAITING, due_at__lt=until).order_by("pk")
+    with transaction.atomic():
+        # Rows that somebody else holds are left to them: nobody waits, so nobody waits in a circle.
+        rows = list(due.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:AT_ONCE])
+        Delivery.objects.filter(pk__in=rows).update(due_at=until)
+    return until
 
 
 def payload(event: Event) -> dict[str, object]:
     """What a merchant receives: the event, and the order as it is now. A lower ``sequence`` is older news."""
     return {
-        "id": str(event.public_id),
+        "id": message_id(event),
         "type": event.type,
         "created_at": timestamp(event.created_at),
         "sequence": event.seq,
@@ -95,51 +145,17 @@ def payload(event: Event) -> dict[str, object]:
     }
 
 
+def message_id(event: Event) -> str:
+    return f"evt_{event.public_id.hex}"
+
+
 def signed_headers(delivery: Delivery, *, now: datetime) -> dict[str, str]:
     """Standard Webhooks: id, timestamp and a signature by each valid secret over ``id.timestamp.body``."""
-    message_id = f"evt_{delivery.event.public_id.hex}"
-    signatures = [Webhook(one).sign(message_id, now, delivery.body) for one in delivery.endpoint.secrets]
+    name = message_id(delivery.event)
+    signatures = [Webhook(one).sign(name, now, delivery.body) for one in delivery.endpoint.secrets]
     return {
         "Content-Type": "application/json",
-        "webhook-id": message_id,
+        "webhook-id": name,
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": " ".join(signatures),
     }
-
-
-def _send(delivery: Delivery) -> tuple[int | None, str]:
-    """The endpoint's status and the beginning of its answer, or None and what went wrong."""
-    deadline = time.monotonic() + settings.DELIVERY_SECONDS
-    kept = bytearray()
-    try:
-        with (
-            _session() as session,
-            session.post(
-                delivery.endpoint.url,
-                data=delivery.body.encode(),
-                headers=signed_headers(delivery, now=datetime.now(UTC)),
-                stream=True,
-            ) as response,
-        ):
-            while len(kept) < KEPT_ANSWER and time.monotonic() < deadline:
-                chunk = response.raw.read1(KEPT_ANSWER)
-                if not chunk:
-                    break
-                kept += chunk
-            return response.status_code, bytes(kept[:KEPT_ANSWER]).decode(errors="replace").replace("\x00", "")
-    except (requests.RequestException, OSError) as error:
-        return None, type(error).__name__
-
-
-def _session() -> HTTPSession:
-    """Public addresses only, judged at the moment of connecting; no redirects; nothing from the environment."""
-    config = Config(
-        ip_filter_enable=not settings.ALLOW_PRIVATE_ENDPOINTS,
-        ip_filter_allow_loopback_ips=False,
-        never_redirect=True,
-        default_timeout=(min(3.0, settings.DELIVERY_SECONDS), settings.DELIVERY_SECONDS),
-        user_agent_override="Paydesk",
-    )
-    session = Manager(config).get_session()
-    session.trust_env = False
-    return session

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
+from checkout.api.answers import OrderAnswer, PaymentAnswer, ProblemAnswer
 from checkout.api.models import IdempotencyRecord
 from checkout.merchants.models import ApiKey, Merchant
+from checkout.orders import timeline
 from checkout.orders.models import Event, Order
 from tests.factories import a_merchant, a_payment, an_account, an_order
 
@@ -54,7 +61,19 @@ def api(merchant: Merchant) -> Api:
     return Api(merchant)
 
 
-def test_an_order_is_created_without_any_provider(api, settings):
+@pytest.fixture(autouse=True)
+def bank() -> Iterator[Any]:
+    """The test provider's books, empty; nobody calls it unless a test says so."""
+    from providers.acme import BANK
+
+    BANK.reset()
+    yield BANK
+    BANK.reset()
+
+
+def test_an_order_is_created_without_any_provider(api, merchant, settings, bank):
+    an_account(merchant)
+
     answer = api.post()
 
     order = answer.json()
@@ -69,6 +88,7 @@ def test_an_order_is_created_without_any_provider(api, settings):
     assert order["expires_at"].endswith("Z")
     assert order["url"] == f"{settings.BASE_URL}/pay/{Order.objects.get().page_token}"
     assert answer["Cache-Control"] == "no-store"
+    assert bank.calls == []
 
 
 def test_reading_shows_what_is_committed(api, merchant):
@@ -115,6 +135,10 @@ def test_reading_shows_what_is_committed(api, merchant):
         ({"customer": {"mail": "a@b.example"}}, "customer.mail"),
         ({"capture": "later"}, "capture"),
         ({"three_ds": "maybe"}, "three_ds"),
+        ({"amount_minor": 1e30}, "amount_minor"),
+        ({"items": [{"name": "a\x00", "quantity": 1, "unit_amount": 1250}]}, "items.0.name"),
+        ({"customer": {"email": "a\x00b"}}, "customer.email"),
+        ({"locale": "en\n"}, "locale"),
     ],
 )
 def test_a_wrong_field_is_named_and_nothing_is_saved(api, change, field):
@@ -141,15 +165,42 @@ def test_all_wrong_fields_are_told_at_once(api):
     assert {one["field"] for one in answer.json()["errors"]} == {"amount_minor", "currency", "surprise"}
 
 
-@pytest.mark.parametrize("body", ["{", "nul", '{"amount_minor": NaN}', '{"a": 1, "a": 2}', "[" * 5000, b"\xff{}"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{",
+        "nul",
+        '{"amount_minor": NaN}',
+        '{"amount_minor": 1e99999999999999999999}',
+        '{"amount_minor": 1e-99999999999999999999}',
+        f'{{"amount_minor": {"9" * 5000}}}',
+        '{"a": 1, "a": 2}',
+        '{"metadata": {"a": "1", "a": "1"}}',
+        "[" * 5000,
+        b"\xff{}",
+        json.dumps({**GOOD, "success_url": "https://shop.example/\ud800"}),
+        json.dumps({**GOOD, "metadata": {"\ud800": "half a character"}}),
+    ],
+)
 def test_what_is_no_json_is_a_400(api, body):
     answer = api.post(body=body)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
 
 
-def test_json_that_is_no_object_is_refused(api):
-    assert api.post(body="[]").status_code == 422
+@pytest.mark.parametrize("body", ["[]", "null", '"x"', "1", ""])
+def test_json_that_is_no_object_is_refused(api, body):
+    answer = api.post(body=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_field")
+
+
+@pytest.mark.parametrize("change", [{"4242424242424242": 1}, {"metadata": {"4242 4242 4242 4242": 5}}])
+def test_a_card_number_in_a_fields_name_is_not_repeated(api, change):
+    answer = api.post(body={**GOOD, **change})
+
+    assert answer.status_code == 422
+    assert "4242" not in answer.content.decode()
 
 
 def test_an_integral_float_is_an_integer_as_json_schema_says(api):
@@ -184,7 +235,26 @@ def test_a_revoked_key_ends_with_the_next_request(api):
 def test_a_key_may_do_what_its_scopes_say(merchant):
     reader = Api(merchant, scopes=["read"])
 
-    assert (reader.post().status_code, reader.post().json()["code"]) == (403, "missing_scope")
+    refused = [
+        reader.post(),
+        reader.post(body={}),
+        reader.post(f"/api/v1/orders/{an_order(merchant).public_id}/cancel"),
+    ]
+
+    assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(403, "missing_scope")}
+
+
+def test_a_keys_last_use_is_written_once_a_minute(api):
+    with time_machine.travel("2030-01-01T12:00:00Z", tick=False) as clock:
+        seen = []
+        for seconds in (0, 30, 40):
+            clock.shift(seconds)
+            api.post()
+            seen.append(ApiKey.objects.get(pk=api.row.pk).last_used_at)
+
+    first, second, third = seen
+    assert first == second
+    assert third - first == timedelta(seconds=70)
 
 
 def test_other_merchants_and_other_modes_orders_are_the_same_404(api, merchant):
@@ -259,6 +329,96 @@ def test_twenty_parallel_posts_with_one_key_create_one_order(api):
     assert Order.objects.count() == 1
 
 
+def test_a_key_is_bound_to_its_path(api, merchant):
+    paths = [f"/api/v1/orders/{an_order(merchant).public_id}/cancel" for _ in range(2)]
+
+    answers = [api.post(path, body="", **{"Idempotency-Key": "k1"}) for path in paths]
+
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert answers[1].json()["code"] == "idempotency_mismatch"
+
+
+def test_a_key_is_free_again_after_a_day(api):
+    with time_machine.travel("2030-01-01T12:00:00Z", tick=False) as clock:
+        first = api.post(**{"Idempotency-Key": "k1"}).json()
+        clock.shift(timedelta(hours=23))
+        same = api.post(**{"Idempotency-Key": "k1"}).json()
+        clock.shift(timedelta(hours=2))
+        other = api.post(**{"Idempotency-Key": "k1"}).json()
+
+    assert first["id"] == same["id"] != other["id"]
+
+
+def test_a_crash_leaves_neither_an_order_nor_its_record(api, monkeypatch):
+    def crash(event: Event) -> None:
+        raise RuntimeError("the process ends here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(timeline, "listeners", [*timeline.listeners, crash])
+        with pytest.raises(RuntimeError):
+            api.post(**{"Idempotency-Key": "k1"})
+
+    assert not Order.objects.exists()
+    assert not IdempotencyRecord.objects.exists()
+    assert api.post(**{"Idempotency-Key": "k1"}).status_code == 201
+
+
+def test_a_cancellation_is_repeated_byte_for_byte(api, merchant):
+    path = f"/api/v1/orders/{an_order(merchant).public_id}/cancel"
+
+    first, again = (api.post(path, body="", **{"Idempotency-Key": "k1"}) for _ in range(2))
+
+    assert (again.status_code, again.content) == (200, first.content)
+    assert again["Idempotent-Replayed"] == "true"
+
+
+def test_while_a_cancellation_asks_the_provider_its_key_is_in_progress(api, merchant, bank):
+    an_account(merchant)
+    order = an_order(merchant)
+    a_payment(order, "cashier")
+    path = f"/api/v1/orders/{order.public_id}/cancel"
+    bank.pause = 1.0
+
+    def cancel() -> None:
+        first.append(api.post(path, body="", **{"Idempotency-Key": "k1"}))
+        connection.close()
+
+    first: list[Any] = []
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    while not IdempotencyRecord.objects.exists():
+        time.sleep(0.01)
+    meanwhile = api.post(path, body="", **{"Idempotency-Key": "k1"})
+    thread.join()
+
+    assert (meanwhile.status_code, meanwhile.json()["code"]) == (409, "idempotency_in_progress")
+    assert int(meanwhile["Retry-After"]) > 0
+    assert first[0].json()["status"] == "cancelled"
+    assert api.post(path, body="", **{"Idempotency-Key": "k1"}).content == first[0].content
+
+
+def test_a_refused_cancellation_leaves_its_key_free(api, merchant):
+    an_account(merchant)
+    order = an_order(merchant)
+    a_payment(order, "instant")
+
+    answer = api.post(f"/api/v1/orders/{order.public_id}/cancel", body="", **{"Idempotency-Key": "k1"})
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "paid")
+    assert not IdempotencyRecord.objects.exists()
+
+
+def test_a_cancellation_whose_process_died_may_be_repeated_after_a_minute(api, merchant):
+    order = an_order(merchant)
+    path = f"/api/v1/orders/{order.public_id}/cancel"
+    api.post(path, body="", **{"Idempotency-Key": "k1"})
+    IdempotencyRecord.objects.update(status_code=None, body=b"")
+
+    assert api.post(path, body="", **{"Idempotency-Key": "k1"}).status_code == 409
+    IdempotencyRecord.objects.update(created_at=timezone.now() - timedelta(seconds=61))
+    assert api.post(path, body="", **{"Idempotency-Key": "k1"}).json()["status"] == "cancelled"
+
+
 def test_cancelling_twice_is_as_good_as_once(api, merchant):
     order = an_order(merchant)
 
@@ -278,7 +438,40 @@ def test_a_paid_order_cannot_be_cancelled(api, merchant):
     assert (answer.status_code, answer.json()["code"]) == (409, "paid")
 
 
-def test_the_openapi_file_is_served(client):
+def test_the_openapi_file_is_served_to_everybody_who_asks_by_get(client):
     document = client.get("/api/v1/openapi.json").json()
 
     assert set(document["paths"]) == {"/api/v1/orders", "/api/v1/orders/{order_id}", "/api/v1/orders/{order_id}/cancel"}
+    assert client.put("/api/v1/openapi.json").status_code == 405
+
+
+def test_every_refusal_is_declared_with_its_media_type(client):
+    paths = client.get("/api/v1/openapi.json").json()["paths"]
+
+    for operation in (operation for path in paths.values() for operation in path.values()):
+        declared = {code: set(answer["content"]) for code, answer in operation["responses"].items() if code >= "400"}
+        assert {"401", "403"} <= set(declared)
+        assert set.union(*declared.values()) == {"application/problem+json"}
+
+
+def test_answers_are_what_the_openapi_file_says(api, merchant):
+    an_account(merchant)
+    items = [{"name": "Cup", "quantity": 2, "unit_amount": 500}]
+    order = an_order(merchant, items=items, metadata={"cart": "7"})
+    a_payment(order, "card")
+    paid = api.get(f"/api/v1/orders/{order.public_id}")
+    problem = api.post(body={})
+
+    assert paid.json()["payments"][0]["card"]["last4"] == "4242"
+    OrderAnswer.model_validate_json(paid.content)
+    ProblemAnswer.model_validate_json(problem.content)
+    assert set(paid.json()) == set(OrderAnswer.model_fields)
+    assert set(paid.json()["payments"][0]) == set(PaymentAnswer.model_fields)
+
+
+@pytest.mark.parametrize("path", ["/api/", "/api/v1/", "/api/v1/orders/", "/api/v1/docs", "/api/v1/x/../orders"])
+def test_what_is_not_there_is_a_problem_document_too(client, path):
+    answer = client.get(path)
+
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
+    assert answer.json()["code"] == "not_found"

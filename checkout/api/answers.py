@@ -1,0 +1,119 @@
+"""What a merchant gets back, described for OpenAPI. ``orders.presentation`` makes it; a test holds the two together."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+from checkout.api.bodies import ItemBody
+from checkout.orders.models import OrderStatus, Step
+from providers.contract import DeclineCategory, Status, ThreeDSWish
+
+Minor = Field(description="minor units of the currency", examples=[1250], ge=0)
+Decimal = Field(description="the same as a decimal", examples=["12.50"])
+
+
+class Answer(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CardAnswer(Answer):
+    """As much of a card as may be shown."""
+
+    brand: str = Field(examples=["visa"])
+    last4: str = Field(examples=["4242"])
+    expiry: str = Field(description="MM/YYYY", examples=["12/2030"])
+
+
+class PaymentAnswer(Answer):
+    """One attempt to pay the order."""
+
+    id: UUID
+    number: int = Field(description="1 for the first attempt", ge=1)
+    method: str = Field(examples=["card"])
+    status: Status
+    awaits: Step | None = Field(description="what a pending payment waits for")
+    decline_category: DeclineCategory | None = Field(description="why it did not work")
+    card: CardAnswer | None
+    three_ds: dict[str, Any] = Field(description="what was wished for, and what happened")
+    authorised_minor: int = Minor
+    captured_minor: int = Minor
+    refunded_minor: int = Minor
+    created_at: datetime
+
+
+class OrderAnswer(Answer):
+    """An order, whole and current: the same in answers and in events."""
+
+    id: UUID
+    url: str = Field(description="where it is paid", examples=["https://pay.example/pay/Jh3…"])
+    mode: Literal["test", "live"]
+    status: OrderStatus
+    flags: list[str] = Field(examples=[["test"]])
+    amount_minor: int = Minor
+    amount: str = Decimal
+    currency: str = Field(examples=["EUR"])
+    authorised_minor: int = Minor
+    captured_minor: int = Minor
+    captured: str = Decimal
+    refunded_minor: int = Minor
+    refunded: str = Decimal
+    reference: str = Field(examples=["cart-1001"])
+    description: str
+    items: list[ItemBody]
+    metadata: dict[str, str]
+    success_url: str
+    cancel_url: str
+    capture: Literal["automatic", "manual"]
+    three_ds: ThreeDSWish
+    created_at: datetime
+    expires_at: datetime
+    payments: list[PaymentAnswer]
+
+
+class FieldError(Answer):
+    field: str
+    detail: str
+
+
+class ProblemAnswer(Answer):
+    """A refusal, as RFC 9457 has it. ``code`` is for programs and stays as it is; ``detail`` is for people."""
+
+    type: str = Field(examples=["urn:paydesk:problem:invalid_field"])
+    title: str
+    status: int
+    code: str = Field(examples=["invalid_field"])
+    detail: str
+    request_id: str
+    field: str = Field("", description="what is wrong in the request")
+    errors: list[FieldError] = []
+
+
+def refusals(*status_codes: int) -> dict[int, type[ProblemAnswer]]:
+    return dict.fromkeys(status_codes, ProblemAnswer)
+
+
+def described_as_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with its refusals under the media type that they really have."""
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        for status_code, response in operation["responses"].items():
+            if int(status_code) >= 400:
+                response["content"] = {"application/problem+json": response["content"]["application/json"]}
+    return document
+
+
+IDEMPOTENCY_KEY = {
+    "parameters": [
+        {
+            "in": "header",
+            "name": "Idempotency-Key",
+            "required": False,
+            "description": "The same key and the same request get the same answer for 24 hours, and act once.",
+            "schema": {"type": "string", "maxLength": 255},
+        }
+    ]
+}
