@@ -14,8 +14,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -62,12 +63,22 @@ class Capability(StrEnum):
     REFUND = "refund"
     FETCH_REFUND = "fetch_refund"
     UPLOAD_TRACKING = "upload_tracking"
+    LOOK_UP_CARD = "look_up_card"
+    REMOVE_CARD = "remove_card"
+    SUBSCRIBE = "subscribe"
 
     PARTIAL_CAPTURE = "partial_capture"
+    """Less than the hold may be captured. The rest of it is let go."""
     PARTIAL_REFUND = "partial_refund"
+    CLOSE_UNPAID = "close_unpaid"
+    """``cancel`` also closes a payment that nobody has paid yet, so that no money can come any more."""
     SAVE_CARD = "save_card"
     PAY_WITH_TOKEN = "pay_with_token"  # noqa: S105 - a capability's name
+    MERCHANT_INITIATED = "merchant_initiated"
+    """A saved card may be charged while the shopper is away."""
     THREE_DS_WISH = "three_ds_wish"
+    EXTERNAL_THREE_DS = "external_three_ds"
+    """Takes the result of a 3-D Secure run that somebody else did."""
 
 
 OPERATIONS = frozenset(
@@ -78,6 +89,9 @@ OPERATIONS = frozenset(
         Capability.REFUND,
         Capability.FETCH_REFUND,
         Capability.UPLOAD_TRACKING,
+        Capability.LOOK_UP_CARD,
+        Capability.REMOVE_CARD,
+        Capability.SUBSCRIBE,
     }
 )
 
@@ -88,6 +102,38 @@ class ThreeDSWish(StrEnum):
     DEFAULT = "default"
     FORCE = "force"
     SKIP = "skip"
+
+
+class CardField(StrEnum):
+    """What a card form can ask for beside the number."""
+
+    HOLDER = "holder"
+    EXPIRY = "expiry"
+    CVC = "cvc"
+    ID_NUMBER = "id_number"
+    """Of the holder's identity document."""
+    PHONE = "phone"
+    """As the bank knows it."""
+
+
+class LeadsTo(StrEnum):
+    """What the shopper meets after choosing a method: a word on it is shown before."""
+
+    RESULT = "result"
+    """Nothing in between, or a check by the bank."""
+    PAGE = "page"
+    """The provider's own page."""
+    QR = "qr"
+    CODE = "code"
+    """A code by SMS."""
+
+
+class Purpose(StrEnum):
+    """What a card is saved for, and why it is charged while the shopper is away."""
+
+    RECURRING = "recurring"
+    INSTALMENT = "instalment"
+    UNSCHEDULED = "unscheduled"
 
 
 class DeclineCategory(StrEnum):
@@ -118,14 +164,25 @@ class Method:
 
     code: str
     """Stable word, e.g. ``card`` (our own form), ``cashier`` (the provider's page)."""
+    name: str = ""
+    """A brand's name as people write it, e.g. ``WeChat Pay``; empty where the code says it all."""
+    leads_to: LeadsTo = LeadsTo.PAGE
     takes_card: bool = False
     """True when the shopper types a card into *our* page, so the request carries ``card``."""
+    required: frozenset[CardField] = frozenset({CardField.HOLDER, CardField.EXPIRY, CardField.CVC})
+    """What the card form insists on, beside the number."""
+    optional: frozenset[CardField] = frozenset()
+    """What it asks for and can do without: some cards have it."""
     currencies: frozenset[str] | None = None
     """Currencies it can take; None for any."""
     minimum: int = 1
     """Smallest amount, in minor units."""
     maximum: int | None = None
     """Largest amount, in minor units; None for no limit."""
+    can_hold: bool = True
+    """Whether the money can be held and captured later, where the provider can capture at all."""
+    opt_in: bool = False
+    """Offered only by accounts that name it: most are not enabled for it."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,12 +191,18 @@ class Card:
 
     number: str
     expiry_month: int
+    """0 when the form did not insist on it."""
     expiry_year: int
-    """Four digits."""
+    """Four digits; 0 like the month."""
     cvc: str
+    """Empty when the form did not insist on it."""
     holder: str = ""
     brand: str = ""
     """As recognised from the number, e.g. ``visa``."""
+    id_number: str = ""
+    """Of the holder's identity card, where the method asks for it. As secret as the number."""
+    phone: str = ""
+    """The holder's, as the bank knows it, where the method asks for it."""
 
     def __repr__(self) -> str:
         return "Card(***)"
@@ -149,16 +212,62 @@ class Card:
 
 
 @dataclass(frozen=True)
+class StoredCard:
+    """A card that the provider keeps for the shopper, as a request to pay with it needs it."""
+
+    token: str = field(repr=False)
+    """The provider's word for it."""
+    expiry_month: int = 0
+    expiry_year: int = 0
+    """Four digits; 0 when the provider never said."""
+    network_transaction_id: str = field(default="", repr=False)
+    """Of the payment that it was saved with, as far as the provider told it."""
+    cvc: str = field(default="", repr=False)
+    """Typed anew for this payment; never kept."""
+
+
+@dataclass(frozen=True)
 class Customer:
-    """Who pays, as far as the merchant or the browser told us; every field may be empty."""
+    """Who pays, as far as the merchant told us; every field may be empty."""
 
     reference: str = ""
     email: str = ""
     name: str = ""
     phone: str = ""
     ip: str = ""
+    """Of the shopper's browser."""
+    since: datetime | None = None
+    """When the merchant first knew this customer, or None."""
+
+
+@dataclass(frozen=True)
+class Browser:
+    """What the shopper's browser said of itself. Without JavaScript, the numbers are None."""
+
     user_agent: str = ""
+    accept: str = ""
     accept_language: str = ""
+    is_mobile: bool = False
+    javascript: bool = False
+    java: bool = False
+    color_depth: int | None = None
+    screen_width: int | None = None
+    screen_height: int | None = None
+    time_zone_offset: int | None = None
+    """Minutes by which UTC is ahead, as ``Date.getTimezoneOffset`` counts: -60 in Berlin in winter."""
+
+
+@dataclass(frozen=True)
+class ExternalThreeDS:
+    """The result of a 3-D Secure run that the merchant did elsewhere."""
+
+    version: str
+    eci: str
+    cavv: str = field(repr=False)
+    ds_transaction_id: str = ""
+    status: str = "Y"
+    """The scheme's letter: Y, A, N, U, C or R."""
+    xid: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,15 +307,27 @@ class PaymentRequest:
     """Seconds for which the shopper can still pay."""
     locale: str = "en"
     """BCP 47."""
+    created_at: datetime | None = None
+    """When the attempt was made, with zone. The same on every later word about it."""
+    order_reference: str = ""
+    """Ours for the order: the same for every attempt to pay it."""
+    payer: str = ""
+    """Ours for the shopper at this account, at most 32 letters and digits; a guest has one for each order."""
     capture: str = "automatic"
     """``automatic`` or ``manual``."""
     three_ds: ThreeDSWish = ThreeDSWish.DEFAULT
+    external_three_ds: ExternalThreeDS | None = None
     card: Card | None = None
     store_card: bool = False
     """True only after recorded consent."""
-    token: str = field(default="", repr=False)
-    """A saved card's token at this provider; empty unless one is used."""
+    stored: StoredCard | None = None
+    """The saved card to pay with."""
+    purpose: Purpose = Purpose.UNSCHEDULED
+    """What the card is stored for, or why it is charged now."""
+    shopper_is_away: bool = False
+    """True: the merchant charges a saved card by itself, so no step can be asked of anybody."""
     customer: Customer = Customer()
+    browser: Browser = Browser()
     billing: Address | None = None
     shipping: Address | None = None
     items: tuple[Item, ...] = ()
@@ -220,6 +341,10 @@ class PaymentRef:
     amount: Money
     provider_reference: str = ""
     method: str = ""
+    capture: str = "automatic"
+    """``automatic`` or ``manual``, as it was started."""
+    created_at: datetime | None = None
+    payer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +355,11 @@ class OperationRequest:
     payment: PaymentRef
     amount: Money
     reason: str = ""
-    customer_ip: str = ""
+    requested_from: str = ""
+    """IP address of whoever asked for it; empty when nobody did."""
+    created_at: datetime | None = None
+    """When it was asked for, with zone."""
+    webhook_url: str = ""
     provider_reference: str = ""
     """Theirs for this operation, empty while unknown."""
 
@@ -242,6 +371,38 @@ class OperationRequest:
 CaptureRequest: TypeAlias = OperationRequest
 CancelRequest: TypeAlias = OperationRequest
 RefundRequest: TypeAlias = OperationRequest
+
+
+class Direction(StrEnum):
+    FORWARD = "forward"
+    RETURN = "return"
+
+
+class ShipmentStatus(StrEnum):
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackingRequest:
+    """One parcel that the provider is to be told of, or told anew. ``reference`` is ours, and reused on every retry."""
+
+    reference: str
+    payment: PaymentRef
+    carrier: str
+    """The provider's carrier code."""
+    number: str
+    shipped_on: date
+    direction: Direction = Direction.FORWARD
+    status: ShipmentStatus = ShipmentStatus.SHIPPED
+    url: str = ""
+    is_known: bool = False
+    """They accepted this parcel before: change what they have."""
+
+    def report(self, status: OperationStatus, **facts: Any) -> TrackingReport:
+        return TrackingReport(reference=self.reference, status=status, **facts)
+
 
 # --------------------------------------------------------------------------------------------------------------- steps
 
@@ -261,13 +422,29 @@ class PostForm:
     fields: Mapping[str, str]
 
 
+class CodeProblem(StrEnum):
+    """What was wrong with the code that the shopper entered."""
+
+    WRONG = "wrong"
+    """Try again with the same one."""
+    EXPIRED = "expired"
+    LOCKED = "locked"
+    """Too many wrong codes, or the exchange is over: only another attempt to pay brings another code."""
+    ANOTHER = "another"
+    """It was right; the provider has sent a further one and asks for that."""
+
+
 @dataclass(frozen=True)
 class EnterCode:
-    """Ask the shopper for a code that the provider sent by SMS; ``handle`` names the exchange to the provider."""
+    """Ask the shopper for a code that the provider sent by SMS; ``handle`` names the exchange to the provider.
+
+    After a code that is EXPIRED or LOCKED the handle is of no more use, and may be empty.
+    """
 
     handle: str = field(repr=False)
     sent_to: str = ""
     """Masked."""
+    problem: CodeProblem | None = None
 
 
 @dataclass(frozen=True)
@@ -275,6 +452,8 @@ class ShowQr:
     """Show ``content`` as a QR code."""
 
     content: str
+    seconds: int | None = None
+    """For how long it can be scanned, if the provider says."""
 
 
 @dataclass(frozen=True)
@@ -306,6 +485,10 @@ class CardFacts:
     expiry_year: int | None = None
     issuer: str = ""
     issuer_country: str = ""
+    funding: str = ""
+    """``credit``, ``debit`` or ``prepaid``."""
+    fingerprint: str = field(default="", repr=False)
+    """The same for the same number, if the provider has such a thing."""
 
 
 @dataclass(frozen=True)
@@ -320,6 +503,11 @@ class ThreeDSFacts:
     eci: str = ""
     version: str = ""
     ds_transaction_id: str = ""
+    status: str = ""
+    """The scheme's letter: Y, A, N, U, C or R."""
+    liability_shifted: bool | None = None
+    flow: str = ""
+    """``none``, ``frictionless``, ``challenge`` or ``external``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,6 +531,8 @@ class PaymentReport:
     cvc_result: str = ""
     token: str = field(default="", repr=False)
     """A reusable token for this card, when one was asked for."""
+    network_transaction_id: str = field(default="", repr=False)
+    """The card scheme's name for this payment: later ones without the shopper refer to it."""
     review: str = ""
     """Set when the provider's own word needs a person: ``amount_differs``, ``contradictory``, …"""
     confirm: bool = False
@@ -382,6 +572,23 @@ RefundReport: TypeAlias = OperationReport
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackingReport:
+    """What a provider says of one parcel: SUCCEEDED (they have it), FAILED, or PENDING."""
+
+    reference: str
+    status: OperationStatus
+    error_code: str = ""
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+class DisputeStatus(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    """The merchant keeps the money."""
+    LOST = "lost"
+
+
+@dataclass(frozen=True, kw_only=True)
 class DisputeReport:
     """A card scheme's dispute. A row of its own; it never changes a payment's status."""
 
@@ -391,9 +598,11 @@ class DisputeReport:
     provider_reference: str
     """Theirs for the dispute, stable over redeliveries."""
     stage: str = "received"
+    status: DisputeStatus = DisputeStatus.OPEN
     category: str = ""
     reason_code: str = ""
     amount: Money | None = None
+    """In dispute, or, once lost, taken back."""
     respond_by: str = ""
     """ISO 8601 with zone, empty when not said."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -462,6 +671,18 @@ class Reply:
     status: int
     body: bytes
     content_type: str = "text/plain"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """Where the provider sends webhooks from now on."""
+
+    url: str
+    status: str = ""
+    """The provider's word."""
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Fields of ``Config`` that it handed out anew, e.g. a secret for signatures."""
 
 
 # -------------------------------------------------------------------------------------------------------------- errors
@@ -505,6 +726,12 @@ def secret(**kwargs: Any) -> Any:
     return field(repr=False, metadata=metadata, **kwargs)
 
 
+def public_key(**kwargs: Any) -> Any:
+    """A ``Config`` field that holds a public key: shown, and typed into a large box."""
+    metadata = {**kwargs.pop("metadata", {}), "multiline": True}
+    return field(repr=False, metadata=metadata, **kwargs)
+
+
 def is_secret(config_field: dataclasses.Field[Any]) -> bool:
     return bool(config_field.metadata.get("secret"))
 
@@ -521,6 +748,10 @@ class Provider(ABC):
     """The shortest and longest time a shopper can be given to pay, in seconds."""
     settling_seconds: ClassVar[int] = 60
     """How long after our call "I do not know this payment" is not yet believed."""
+    tracking_batch: ClassVar[int] = 1
+    """How many parcels ``upload_tracking`` takes at once."""
+    carriers: ClassVar[tuple[str, ...]] = ()
+    """Carrier codes that it is known to take; others may work too."""
     redirect_hosts: ClassVar[tuple[str, ...]] = ()
     """Hosts (``example.com``, ``*.example.com``) that its redirects are known to lead to; an account adds its own."""
 
@@ -552,19 +783,37 @@ class Provider(ABC):
         """What to answer to a delivery that was stored (accepted) or refused."""
 
     def submit_code(self, payment: PaymentRef, *, handle: str, code: str) -> Started:
+        """Hand in the code from the shopper's SMS. A wrong one is an ``EnterCode`` step with its problem."""
         raise Unsupported(f"{self.slug} has no submit_code")
 
     def capture(self, request: CaptureRequest) -> CaptureReport:
+        """Take held money. Sent again with the same reference, it takes nothing twice."""
         raise Unsupported(f"{self.slug} has no capture")
 
     def cancel(self, request: CancelRequest) -> CancelReport:
+        """Let a hold go; with ``CLOSE_UNPAID``, also close a payment that is still open."""
         raise Unsupported(f"{self.slug} has no cancel")
 
     def refund(self, request: RefundRequest) -> RefundReport:
+        """Give captured money back. Sent again with the same reference, it gives nothing back twice."""
         raise Unsupported(f"{self.slug} has no refund")
 
     def fetch_refund(self, request: RefundRequest) -> RefundReport:
+        """The truth about one refund now; ``absent`` when they do not know it."""
         raise Unsupported(f"{self.slug} has no fetch_refund")
 
-    def upload_tracking(self, request: Any) -> Any:
+    def upload_tracking(self, requests: Sequence[TrackingRequest]) -> list[TrackingReport]:
+        """Tell of at most ``tracking_batch`` parcels: a report for each, in the same order."""
         raise Unsupported(f"{self.slug} has no upload_tracking")
+
+    def look_up_card(self, card: Card) -> CardFacts | None:
+        """What the number alone tells: issuer, debit or credit. None when they do not know it. Moves nothing."""
+        raise Unsupported(f"{self.slug} has no look_up_card")
+
+    def remove_card(self, stored: StoredCard, *, payer: str) -> None:
+        """Have the provider forget a saved card. Quiet when it has no such card any more."""
+        raise Unsupported(f"{self.slug} has no remove_card")
+
+    def subscribe(self, url: str) -> Subscription:
+        """Have webhooks sent to ``url``."""
+        raise Unsupported(f"{self.slug} has no subscribe")

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import socket
@@ -99,6 +100,12 @@ class Http:
 
     def __repr__(self) -> str:
         return f"<Http {self.label}>"
+
+    def at(self, base_url: str) -> Http:
+        """The same connections and bounds, for another of the provider's hosts."""
+        other = copy.copy(self)
+        other.base_url = base_url.rstrip("/")
+        return other
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> HttpAnswer:
         """Send these very bytes. Raises Unreachable or OutcomeUnknown; ``code`` names the kind of trouble."""

@@ -300,7 +300,7 @@ def _payment_request(payment: Payment, *, card: Card | None, customer: Customer,
 def _customer(order: Order, browser: Customer) -> Customer:
     """What the merchant said about the shopper, with what the browser shows."""
     told = {name: order.customer.get(name, "") for name in ("reference", "email", "name", "phone")}
-    return Customer(**told, ip=browser.ip, user_agent=browser.user_agent, accept_language=browser.accept_language)
+    return Customer(**told, ip=browser.ip)
 
 
 def _begin(payment: Payment, call: Callable[[Provider], Started]) -> None:

@@ -247,11 +247,7 @@ def _refuse(visit: Visit, message: texts.Message, form: forms.CardForm | None = 
 
 
 def _customer(request: HttpRequest) -> Customer:
-    return Customer(
-        ip=request.META.get("REMOTE_ADDR", ""),
-        user_agent=request.headers.get("User-Agent", "")[:WIDEST_FIELD],
-        accept_language=request.headers.get("Accept-Language", "")[:WIDEST_FIELD],
-    )
+    return Customer(ip=request.META.get("REMOTE_ADDR", ""))
 
 
 def _offers(order: Order) -> list[operations.Offer]:

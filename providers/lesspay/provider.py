@@ -21,11 +21,13 @@ from providers.contract import (
     BadSignature,
     Capability,
     CardFacts,
+    CardField,
     Decline,
     Delivery,
     DisputeReport,
     FraudReport,
     Hint,
+    LeadsTo,
     Method,
     OutcomeUnknown,
     PaymentRef,
@@ -73,7 +75,16 @@ class Provider(contract.Provider):
     slug = "lesspay"
     name = "Lesspay"
     capabilities = frozenset({Capability.SAVE_CARD, Capability.PAY_WITH_TOKEN, Capability.THREE_DS_WISH})
-    methods = (Method(mapping.CASHIER_METHOD), Method(mapping.CARD_METHOD, takes_card=True))
+    methods = (
+        Method(mapping.CASHIER_METHOD),
+        Method(
+            mapping.CARD_METHOD,
+            takes_card=True,
+            leads_to=LeadsTo.RESULT,
+            required=frozenset({CardField.EXPIRY, CardField.CVC}),
+            optional=frozenset({CardField.HOLDER}),
+        ),
+    )
     session_seconds = mapping.SESSION_SECONDS
     settling_seconds = mapping.SETTLING_SECONDS
     redirect_hosts = mapping.REDIRECT_HOSTS
@@ -196,8 +207,8 @@ def _plain(text: str) -> str:
 
 def _channel_extra(request: PaymentRequest) -> dict[str, Any]:
     """What differs between the ways to pay. Raises Rejected for a way that is none."""
-    if request.token:
-        return {"extra_type": "token", "token_data": {"token": request.token}}  # ignores the 3DS wish
+    if request.stored:
+        return {"extra_type": "token", "token_data": {"token": request.stored.token}}  # ignores the 3DS wish
     wish = {
         ThreeDSWish.DEFAULT: {},
         ThreeDSWish.FORCE: {"three_ds": {"enabled": True}},
@@ -361,7 +372,7 @@ def _event(fields: Mapping[str, Any], delivery: Delivery) -> Report:
     """Fraud and dispute notices. They carry an order status too, which they do not change."""
     about = fields.get("event_data")
     about = about if isinstance(about, dict) else {}
-    ids = {
+    ids: dict[str, Any] = {
         "reference": str(fields.get("request_id") or ""),
         "payment_provider_reference": str(fields.get("pay_order_id") or ""),
         "provider_reference": str(about.get("id") or delivery.digest[:40]),

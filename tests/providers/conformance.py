@@ -51,6 +51,7 @@ from providers.contract import (
     Reply,
     Started,
     Status,
+    StoredCard,
     Unreachable,
     is_secret,
 )
@@ -735,7 +736,7 @@ class ProviderConformance:
 
     def test_a_token_is_shown_nowhere(self):
         token = "src_canary3oqxta2juhbevjaw72"
-        request = self.request(card=None, token=token)
+        request = self.request(card=None, stored=StoredCard(token))
         shown = f"{request!r} {PaymentReport(token=token)!r}"
         with nobody_listens() as url, pytest.raises(Unreachable) as caught:
             self.provider(Http(url, **PATIENT)).start(request)
