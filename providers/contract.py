@@ -74,6 +74,8 @@ class Capability(StrEnum):
     """``cancel`` also closes a payment that nobody has paid yet, so that no money can come any more."""
     SAVE_CARD = "save_card"
     PAY_WITH_TOKEN = "pay_with_token"  # noqa: S105 - a capability's name
+    TOKEN_KEEPS_CURRENCY = "token_keeps_currency"  # noqa: S105 - likewise
+    """A saved card pays only in the currency of the payment that it was saved with."""
     MERCHANT_INITIATED = "merchant_initiated"
     """A saved card may be charged while the shopper is away."""
     THREE_DS_WISH = "three_ds_wish"
@@ -220,6 +222,8 @@ class StoredCard:
     expiry_month: int = 0
     expiry_year: int = 0
     """Four digits; 0 when the provider never said."""
+    currency: str = ""
+    """Of the payment that it was saved with."""
     network_transaction_id: str = field(default="", repr=False)
     """Of the payment that it was saved with, as far as the provider told it."""
     cvc: str = field(default="", repr=False)
