@@ -543,6 +543,8 @@ class PaymentReport:
     """Too weak to move money on: checked for mismatch, then confirmed by a fetch."""
     absent: bool = False
     """The provider does not know this payment (answer to a fetch)."""
+    awaits_shopper: bool = False
+    """Nothing is under way at the provider: it waits for the shopper, to enter a code for instance."""
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The provider's answer for the desk, already free of card data and secrets."""
 

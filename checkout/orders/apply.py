@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from checkout.merchants.models import DuplicateMoney, LateMoney, ProviderAccount
-from checkout.orders import intents, ledger, timeline, transitions
+from checkout.orders import intents, ledger, saved_cards, schedule, timeline, transitions
 from checkout.orders.models import (
     Cancellation,
     Capture,
@@ -38,6 +38,7 @@ from checkout.tenancy import TenantQuerySet
 from providers.contract import (
     Capability,
     DisputeReport,
+    DisputeStatus,
     FraudReport,
     Hint,
     OperationReport,
@@ -119,6 +120,8 @@ def _payment(payment: Payment, report: PaymentReport, *, road: Road, cause: str)
         payment.save(update_fields=("provider_reference",))
     if report.absent:
         return Outcome.NO_NEWS
+    if road is not Road.ANSWER:
+        saved_cards.keep(payment, report)  # no money moves with it, so a verified word is enough
     if road is Road.WEBHOOK and _needs_confirmation(payment, report):
         return Outcome.CONFIRM
 
@@ -268,10 +271,10 @@ def _external_refund(
     return refund
 
 
-def _ask_soon(payment: Payment) -> None:
+def _ask_soon(payment: Payment, *, delay: timedelta | None = None) -> None:
     """Have the payment's totals compared with the provider's again."""
-    payment.due_at = timezone.now()
-    payment.save(update_fields=("due_at",))
+    payment.due_at = timezone.now() + (delay or timedelta())
+    payment.save(update_fields=("due_at", "inquiries", "schedule_from"))
 
 
 def _climb(payment: Payment, report: PaymentReport, *, road: Road, cause: str) -> None:
@@ -289,7 +292,10 @@ def _climb(payment: Payment, report: PaymentReport, *, road: Road, cause: str) -
     if transitions.advance(payment, status, cause=cause, actor=timeline.PROVIDER):
         if status in transitions.ENDED:
             transitions.decline(payment, report.decline)
-        if not any(_in_flight(payment, Capture)):
+        if payment.awaits_capture:
+            payment.inquiries, payment.schedule_from = 0, timezone.now()
+            _ask_soon(payment, delay=schedule.wait(schedule.INQUIRY, 0))
+        elif not any(_in_flight(payment, Capture)):
             payment.due_at = None
             payment.save(update_fields=("due_at",))
     if status in transitions.ENDED and payment.held:
@@ -408,7 +414,8 @@ def _settle(
         if payment.due_at or status is OperationStatus.FAILED:
             # The totals may hold money that this operation seemed to explain.
             _ask_soon(payment)
-        if status is OperationStatus.FAILED and operation.source == Source.SYSTEM:
+        is_worth_a_look = payment.held or payment.captured_total  # closing what nobody paid may fail quietly
+        if status is OperationStatus.FAILED and operation.source == Source.SYSTEM and is_worth_a_look:
             name = operation._meta.model_name
             transitions.open_review(payment.order, payment, f"{name}_failed", cause=cause, ours=operation.reference)
     moved = operation.amount if amount is None else amount
@@ -422,6 +429,8 @@ def _settle(
         ledger.post(payment, EntryKind.REFUND_REVERSED, moved, cause=cause, evidence=evidence)
     if status is OperationStatus.SUCCEEDED and isinstance(operation, Capture):
         transitions.advance(payment, Status.CAPTURED, cause=cause)
+        if payment.held:
+            _ask_soon(payment)  # what became of the rest of the hold is the provider's to say
     if status is OperationStatus.SUCCEEDED and isinstance(operation, Cancellation):
         if held:
             ledger.post(payment, EntryKind.RELEASED, held, cause=cause, evidence=evidence)
@@ -485,13 +494,30 @@ def _dispute(payment: Payment, report: DisputeReport, *, cause: str) -> Outcome:
             category=dispute.category,
         )
         transitions.refresh(payment.order, cause=cause)
-    elif dispute.stage != report.stage[:30]:
-        dispute.stage = report.stage[:30]
+    changed = is_new
+    dispute.payment = payment
+    if not is_new and dispute.stage != report.stage[:30]:
+        dispute.stage, changed = report.stage[:30], True
         dispute.save(update_fields=("stage",))
         timeline.record(payment.order, "dispute.changed", cause=cause, payment=payment, stage=dispute.stage)
-    else:
-        return Outcome.NO_NEWS
-    return Outcome.APPLIED
+    return Outcome.APPLIED if _judge(dispute, report, cause=cause) or changed else Outcome.NO_NEWS
+
+
+def _judge(dispute: Dispute, report: DisputeReport, *, cause: str) -> bool:
+    """Follow a dispute to its end, with the money that its loss takes and a later win brings back."""
+    payment, was_lost = dispute.payment, dispute.status == DisputeStatus.LOST
+    if report.status is DisputeStatus.LOST and report.amount:
+        dispute.amount = report.amount.minor  # what was taken in the end may be less than what was asked for
+        dispute.save(update_fields=("amount",))
+    if not transitions.judge_dispute(dispute, report.status, cause=cause):
+        return False
+    amount = dispute.amount or 0
+    if amount and report.status is DisputeStatus.LOST:
+        ledger.post(payment, EntryKind.DISPUTED, amount, cause=cause, evidence=report.raw)
+    if amount and report.status is DisputeStatus.WON and was_lost:
+        ledger.post(payment, EntryKind.DISPUTE_RETURNED, amount, cause=cause, evidence=report.raw)
+    transitions.refresh(payment.order, cause=cause)
+    return True
 
 
 def _fraud(payment: Payment, report: FraudReport, *, cause: str) -> Outcome:

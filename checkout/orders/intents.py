@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from django.utils import timezone
 
+from checkout.merchants.models import ProviderAccount
 from checkout.orders import gateway, ledger
 from checkout.orders.models import Cancellation, Capture, Operation, Payment, Refund, Source
 from checkout.orders.timeline import SYSTEM, record
@@ -31,7 +32,12 @@ class NotAllowed(Exception):
 
 def can(payment: Payment, capability: Capability) -> bool:
     """Whether the payment's provider can do this at all."""
-    return capability in gateway.provider_class(payment.account.provider).capabilities
+    return offers(payment.account, capability)
+
+
+def offers(account: ProviderAccount, capability: Capability) -> bool:
+    """Whether an account's provider can do this at all."""
+    return capability in gateway.provider_class(account.provider).capabilities
 
 
 def refund(
@@ -42,26 +48,36 @@ def refund(
     reason: str = "",
     source: Source = Source.STAFF,
     requested_by: str = SYSTEM,
+    requested_from: str | None = None,
+    although_disputed: bool = False,
 ) -> Refund:
-    """Ask to give back ``amount`` minor units, or all that remains. Raises NotAllowed."""
+    """Ask to give back ``amount`` minor units, or all that remains. Raises NotAllowed.
+
+    ``although_disputed``: the asker knows that the scheme may take the same money back, too.
+    """
     remaining = payment.refundable
     if not can(payment, Capability.REFUND):
         raise NotAllowed("unsupported", "This provider gives no money back through its API; use its own dashboard.")
     if expected_refundable is not None and expected_refundable != remaining:
         raise NotAllowed("stale", "The refundable amount has changed meanwhile.", remaining=remaining)
+    if payment.is_disputed and not although_disputed:
+        raise NotAllowed("disputed", "This payment is disputed: the same money could be given back twice.")
     wanted = remaining if amount is None else amount
     _within(wanted, remaining, "refundable")
     if wanted < payment.captured_total and not can(payment, Capability.PARTIAL_REFUND):
         raise NotAllowed("partial_unsupported", "This provider refunds only the whole amount.", remaining=remaining)
-    return _save(Refund(amount=wanted, reason=reason), payment, source, requested_by)
+    refund = Refund(amount=wanted, reason=reason, requested_from=requested_from)
+    return _save(refund, payment, source, requested_by)
 
 
 def capture(
     payment: Payment,
     *,
     amount: int | None = None,
+    expected_capturable: int | None = None,
     source: Source = Source.STAFF,
     requested_by: str = SYSTEM,
+    requested_from: str | None = None,
 ) -> Capture:
     """Ask to take ``amount`` minor units of what is held, or all of it. Raises NotAllowed."""
     remaining = payment.capturable
@@ -69,14 +85,22 @@ def capture(
         raise NotAllowed("unsupported", "This provider captures by itself.")
     if is_cancelling(payment):
         raise NotAllowed("cancelling", "The hold is being let go.")
+    if expected_capturable is not None and expected_capturable != remaining:
+        raise NotAllowed("stale", "The capturable amount has changed meanwhile.", remaining=remaining)
     wanted = remaining if amount is None else amount
     _within(wanted, remaining, "capturable")
     if wanted < payment.authorised_total and not can(payment, Capability.PARTIAL_CAPTURE):
         raise NotAllowed("partial_unsupported", "This provider captures only the whole amount.", remaining=remaining)
-    return _save(Capture(amount=wanted), payment, source, requested_by)
+    return _save(Capture(amount=wanted, requested_from=requested_from), payment, source, requested_by)
 
 
-def cancel(payment: Payment, *, source: Source = Source.STAFF, requested_by: str = SYSTEM) -> Cancellation:
+def cancel(
+    payment: Payment,
+    *,
+    source: Source = Source.STAFF,
+    requested_by: str = SYSTEM,
+    requested_from: str | None = None,
+) -> Cancellation:
     """Ask to let a hold go. Raises NotAllowed."""
     if not can(payment, Capability.CANCEL):
         raise NotAllowed("unsupported", "This provider lets holds go only by itself.")
@@ -86,7 +110,16 @@ def cancel(payment: Payment, *, source: Source = Source.STAFF, requested_by: str
         raise NotAllowed("capturing", "A capture is on its way.")
     if is_cancelling(payment):
         raise NotAllowed("cancelling", "The hold is already being let go.")
-    return _save(Cancellation(amount=payment.held), payment, source, requested_by)
+    hold = Cancellation(amount=payment.held, requested_from=requested_from)
+    return _save(hold, payment, source, requested_by)
+
+
+def close(payment: Payment) -> Cancellation | None:
+    """Ask that nobody can pay this any more, before something else takes its place; None when that cannot be asked."""
+    is_open = payment.is_waiting and not payment.is_blocking
+    if not is_open or not can(payment, Capability.CLOSE_UNPAID) or is_cancelling(payment):
+        return None
+    return _save(Cancellation(amount=payment.amount, reason="unpaid"), payment, Source.SYSTEM, SYSTEM)
 
 
 def give_back(payment: Payment, *, reason: str) -> Operation | None:

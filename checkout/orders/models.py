@@ -16,7 +16,16 @@ from django.utils import timezone
 
 from checkout.merchants.models import ProviderAccount
 from checkout.tenancy import AppendOnly, TenantQuerySet, TenantRow
-from providers.contract import DeclineCategory, OperationStatus, Status, ThreeDSWish
+from providers.contract import (
+    DeclineCategory,
+    Direction,
+    DisputeStatus,
+    OperationStatus,
+    Purpose,
+    ShipmentStatus,
+    Status,
+    ThreeDSWish,
+)
 from providers.money import Money
 
 
@@ -28,6 +37,11 @@ def page_token() -> str:
 def payment_reference() -> str:
     """Our name for one attempt, unique for ever: at most 32 letters and digits, as the strictest provider wants it."""
     return "P" + uuid.uuid4().hex[:25].upper()
+
+
+def upload_reference() -> str:
+    """Our name for one word about a parcel."""
+    return "T" + uuid.uuid4().hex[:25].upper()
 
 
 def operation_reference() -> str:
@@ -161,7 +175,14 @@ class Payment(TenantRow):
 
     decline_category = models.CharField(max_length=30, blank=True, editable=False)
     decline_code = models.CharField(max_length=60, blank=True, editable=False, help_text="the provider's, for the desk")
-    with_card = models.BooleanField(default=False, editable=False, help_text="a card went out with the request")
+    payer = models.CharField(max_length=32, blank=True, editable=False, help_text="the shopper's name at the provider")
+    with_card = models.BooleanField(
+        default=False, editable=False, help_text="a card went out with the request, typed or saved"
+    )
+    saved_card = models.ForeignKey("SavedCard", models.PROTECT, null=True, editable=False, related_name="payments")
+    consent = models.ForeignKey("Consent", models.PROTECT, null=True, editable=False, related_name="payments")
+    shopper_is_away = models.BooleanField(default=False, editable=False, help_text="the merchant started it")
+    code_tries = models.PositiveSmallIntegerField(default=0, editable=False, help_text="with the present code")
     card_brand = models.CharField(max_length=30, blank=True, editable=False)
     card_first6 = models.CharField(max_length=6, blank=True, editable=False)
     card_last4 = models.CharField(max_length=4, blank=True, editable=False)
@@ -227,6 +248,17 @@ class Payment(TenantRow):
         return self.status == Status.CREATED or (self.status == Status.PENDING and self.step in {Step.WAIT, Step.ASK})
 
     @property
+    def is_disputed(self) -> bool:
+        """A scheme may take its money back, or has done so."""
+        return self.disputes.exclude(status=DisputeStatus.WON).exists()
+
+    @property
+    def awaits_capture(self) -> bool:
+        """Held by a provider that takes the money by itself a little later."""
+        is_automatic = self.order.capture_mode == CaptureMode.AUTOMATIC
+        return self.status == Status.AUTHORISED and is_automatic and self.held > 0
+
+    @property
     def held(self) -> int:
         """Authorised and neither captured nor let go, minor units. A hold may come after we gave the attempt up."""
         return max(0, self.authorised_total - self.captured_total - self.released_total)
@@ -275,6 +307,7 @@ class Operation(TenantRow):
     source = models.CharField(max_length=10, choices=Source.choices)
     reason = models.CharField(max_length=200, blank=True)
     requested_by = models.CharField(max_length=80, blank=True, help_text="actor, e.g. staff:7 or key:sk_test_ab")
+    requested_from = models.GenericIPAddressField(null=True, blank=True, editable=False)
     approved_by = models.CharField(max_length=80, blank=True)
     tries = models.PositiveSmallIntegerField(default=0, editable=False, help_text="calls made so far")
     unsent = models.BooleanField(default=False, editable=False, help_text="the last call certainly never arrived")
@@ -394,6 +427,7 @@ class Dispute(TenantRow):
     payment = models.ForeignKey(Payment, models.PROTECT, related_name="disputes")
     provider_reference = models.CharField(max_length=100)
     stage = models.CharField(max_length=30)
+    status = models.CharField(max_length=10, default=DisputeStatus.OPEN, editable=False)
     category = models.CharField(max_length=60, blank=True)
     reason_code = models.CharField(max_length=30, blank=True)
     amount = models.PositiveBigIntegerField(null=True, help_text="in minor units")
@@ -427,6 +461,116 @@ class FraudAlert(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.code} {self.summary}"
+
+
+class Consent(TenantRow):
+    """A shopper's yes to keeping a card: which words, in which language, when and from where. Its end is kept too."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="consents")
+    customer_reference = models.CharField(max_length=100)
+    purpose = models.CharField(max_length=12, choices=[(one, one) for one in Purpose])
+    wording = models.CharField(max_length=20, help_text="version of the sentence beside the box")
+    language = models.CharField(max_length=20)
+    ip = models.GenericIPAddressField(null=True)
+    given_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = TenantQuerySet["Consent"].as_manager()
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return f"{self.purpose} by {self.customer_reference}"
+
+
+class SavedCard(TenantRow):
+    """A card that a provider keeps for a merchant's customer. Its token opens only for this row."""
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    account = models.ForeignKey(ProviderAccount, models.PROTECT, related_name="saved_cards")
+    customer_reference = models.CharField(max_length=100)
+    payer = models.CharField(max_length=32)
+    consent = models.ForeignKey(Consent, models.PROTECT, related_name="cards")
+    sealed_token = models.BinaryField(editable=False)
+    token_digest = models.CharField(max_length=64, editable=False)
+    brand = models.CharField(max_length=30, blank=True)
+    last4 = models.CharField(max_length=4, blank=True)
+    expiry = models.CharField(max_length=7, blank=True, help_text="MM/YYYY")
+    currency = models.CharField(max_length=3, help_text="of the payment that it was saved with")
+    created_at = models.DateTimeField(default=timezone.now)
+    removed_at = models.DateTimeField(null=True)
+    removed_by = models.CharField(max_length=80, blank=True)
+    due_at = models.DateTimeField(null=True, db_index=True, help_text="when the provider is told to forget it")
+    tries = models.PositiveSmallIntegerField(default=0)
+    revoked_at = models.DateTimeField(null=True, help_text="when the provider had forgotten it")
+
+    objects = TenantQuerySet["SavedCard"].as_manager()
+
+    class Meta:
+        ordering = ("-pk",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("account", "customer_reference", "token_digest"),
+                condition=Q(removed_at__isnull=True),
+                name="saved_card_once",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.brand} {self.last4}"
+
+
+class Shipment(TenantRow):
+    """A parcel of an order."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="shipments")
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    carrier = models.CharField(max_length=60)
+    number = models.CharField(max_length=64)
+    shipped_on = models.DateField()
+    direction = models.CharField(max_length=10, choices=[(one, one) for one in Direction], default=Direction.FORWARD)
+    status = models.CharField(max_length=10, default=ShipmentStatus.SHIPPED, editable=False)
+    url = models.URLField(max_length=500, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.CharField(max_length=80, blank=True)
+
+    objects = TenantQuerySet["Shipment"].as_manager()
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (models.UniqueConstraint(fields=("order", "carrier", "number"), name="shipment_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.carrier} {self.number}"
+
+
+class TrackingUpload(TenantRow):
+    """One word to a provider about a parcel, as it stood when it was asked for. The row precedes the call."""
+
+    shipment = models.ForeignKey(Shipment, models.PROTECT, related_name="uploads")
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="uploads")
+    reference = models.CharField(max_length=32, default=upload_reference, unique=True, editable=False)
+    status = models.CharField(max_length=20, default=OperationStatus.CREATED, editable=False)
+    says = models.CharField(max_length=10, help_text="the parcel's status that the provider is told")
+    is_change = models.BooleanField(default=False, help_text="of a parcel that the provider knows")
+    requested_by = models.CharField(max_length=80, blank=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField(null=True, db_index=True)
+    error_code = models.CharField(max_length=60, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = TenantQuerySet["TrackingUpload"].as_manager()
+
+    class Meta:
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return self.reference
+
+    @property
+    def is_in_flight(self) -> bool:
+        return self.status in {OperationStatus.CREATED, OperationStatus.SENT, OperationStatus.PENDING}
 
 
 def scope_of(row: TenantRow) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from checkout.merchants.models import ProviderAccount
-from checkout.orders import gateway, intents, links, schedule, timeline, transitions
+from checkout.orders import gateway, intents, messages, saved_cards, schedule, timeline, transitions
 from checkout.orders.apply import Outcome, Road, apply, locked
 from checkout.orders.models import (
     Cancellation,
@@ -28,29 +28,30 @@ from checkout.orders.models import (
     Payment,
     Refund,
     Review,
+    SavedCard,
     Step,
     scope_of,
 )
+from checkout.orders.saved_cards import Agreement
+from checkout.sealing import seal, unseal
 from providers.contract import (
-    Address,
+    Browser,
     Capability,
     Card,
+    CodeProblem,
     Customer,
     Decline,
     DeclineCategory,
     EnterCode,
-    Item,
     Method,
     OperationReport,
-    OperationRequest,
     OperationStatus,
     OutcomeUnknown,
-    PaymentRef,
     PaymentReport,
-    PaymentRequest,
     PostForm,
     Provider,
     ProviderError,
+    Purpose,
     Redirect,
     Rejected,
     ShowQr,
@@ -65,9 +66,21 @@ logger = logging.getLogger(__name__)
 
 Op = TypeVar("Op", bound=Operation)
 
+CODE_TRIES = 5
+"""How many codes a shopper may enter for one SMS; the last one may be right."""
+
+CODE_RESENDS = 3
+"""How many more SMS an order may cause."""
+
+UNHEARD = "unheard"
+"""The code did not reach the provider: nothing was wrong with it. Beside the contract's ``CodeProblem``."""
+
 
 class NotPayable(Exception):
-    """The order cannot be paid now; ``reason`` is its status, or ``tries``, ``offer`` or ``reused``."""
+    """The order cannot be paid now.
+
+    ``reason`` is its status, or ``tries``, ``offer``, ``reused``, ``card`` (a saved one that is no more) or ``codes``.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -134,12 +147,17 @@ def start(
     offer_code: str,
     submission: str,
     card: Card | None = None,
+    saved_card: SavedCard | None = None,
+    cvc: str = "",
+    agreement: Agreement | None = None,
     customer: Customer | None = None,
+    browser: Browser | None = None,
     locale: str = "",
 ) -> Payment:
     """Attempt to pay. One ``submission`` (one form) makes at most one payment and one provider call.
 
-    Raises NotPayable or AlreadyInProgress. Whatever the provider does, the answer is a payment.
+    ``agreement`` is the shopper's yes to keeping ``card``; ``cvc`` belongs to ``saved_card``. Raises NotPayable or
+    AlreadyInProgress. Whatever the provider does, the answer is a payment.
     """
     existing = order.payments.filter(submission=submission).first()
     if existing:
@@ -147,20 +165,114 @@ def start(
     offer = next((offer for offer in offers(order) if offer.code == offer_code), None)
     if offer is None:
         raise NotPayable("offer")
-    began = timezone.now()
-    for sibling in order.payments.filter(status=Status.PENDING).exclude(step__in=(Step.WAIT, Step.ASK)):
-        inquire(sibling, cause="another attempt")
-    try:
-        with transaction.atomic():
-            payment, is_new = _reserve_attempt(order.pk, offer, submission, began=began, card=card)
-    except IntegrityError:
-        # Somebody else's attempt was saved between our look and our row: the database is the judge.
-        raise AlreadyInProgress(_blocking(order)) from None
+    if saved_card and saved_card not in saved_cards.usable(order):
+        raise NotPayable("card")
+    wish = _Wish(card=card, saved_card=saved_card, agreement=agreement if card else None)
+    payment, is_new = _attempt(order, offer, submission, wish)
     if is_new:
-        request = _payment_request(payment, card=card, customer=customer or Customer(), locale=locale)
+        request = messages.payment_request(
+            payment,
+            card=card,
+            stored=saved_cards.stored_card(saved_card, cvc=cvc) if saved_card else None,
+            customer=customer or Customer(),
+            browser=browser or Browser(),
+            locale=locale,
+        )
         _begin(payment, lambda provider: provider.start(request))
         payment.refresh_from_db()
     return payment
+
+
+def charge(order: Order, saved_card: SavedCard, *, purpose: Purpose, submission: str, actor: str) -> Payment:
+    """Charge a saved card while the shopper is away: for what was agreed to, and nothing else.
+
+    Raises NotPayable or AlreadyInProgress, like ``start``.
+    """
+    existing = order.payments.filter(submission=submission).first()
+    if existing:
+        return existing
+    offer = offer_for(saved_card, order)
+    consent = saved_card.consent
+    if saved_card not in saved_cards.usable(order) or consent.ended_at or consent.purpose != purpose:
+        raise NotPayable("card")
+    if offer is None or not intents.offers(offer.account, Capability.MERCHANT_INITIATED):
+        raise NotPayable("offer")
+    wish = _Wish(saved_card=saved_card, shopper_is_away=True, actor=actor)
+    payment, is_new = _attempt(order, offer, submission, wish)
+    if is_new:
+        request = messages.payment_request(
+            payment,
+            card=None,
+            stored=saved_cards.stored_card(saved_card),
+            customer=Customer(),
+            browser=Browser(),
+            locale="",
+        )
+        _begin(payment, lambda provider: provider.start(request))
+        payment.refresh_from_db()
+        if payment.is_waiting and payment.step not in {Step.WAIT, Step.ASK}:
+            _end_unattended(payment)
+    return payment
+
+
+def _end_unattended(payment: Payment) -> None:
+    """The provider wants the shopper, who is not there: close it, and say that it takes the shopper."""
+    _close(payment)
+    with transaction.atomic():
+        payment = locked(payment.pk)
+        if payment.is_waiting and _give_up(payment, cause="the shopper is away"):
+            transitions.decline(payment, Decline(DeclineCategory.AUTHENTICATION_REQUIRED))
+        transitions.refresh(payment.order, cause="the shopper is away")
+
+
+def offer_for(saved_card: SavedCard, order: Order) -> Offer | None:
+    """The way to pay that a saved card stands for: its own account's card form."""
+    account = saved_card.account
+    if account.provider not in gateway.catalogue():
+        return None
+    methods = [method for method in gateway.provider_class(account.provider).methods if method.takes_card]
+    return next((Offer(account, method) for method in methods if _fits(account, method, order)), None)
+
+
+def submit_code(payment: Payment, *, code: str) -> Payment:
+    """Hand the shopper's SMS code in; one at a time, and at most CODE_TRIES with the same SMS.
+
+    Raises NotPayable("codes") when only another attempt can bring another code. A payment that awaits no code any more
+    is left as it is.
+    """
+    with transaction.atomic():
+        payment = locked(payment.pk)
+        if payment.status != Status.PENDING or payment.step != Step.CODE:
+            return payment
+        data = payment.step_data
+        if not accepts_code(payment):
+            raise NotPayable("codes")
+        payment.code_tries += 1
+        payment.save(update_fields=("code_tries",))
+        # From here on money may move, so no other attempt may begin; a crash is found by the next inquiry.
+        transitions.await_step(payment, Step.ASK, cause="code", data=data)
+        _restart_schedule(payment, schedule.wait(schedule.INQUIRY, 0))
+        transitions.refresh(payment.order, cause="code", actor=timeline.SHOPPER)
+    handle, ref = unseal(data["handle"].encode(), context=_code_context(payment)), messages.payment_ref(payment)
+
+    def not_sent(error: Unreachable) -> None:
+        _await_code_again(payment.pk, data)
+
+    _begin(payment, lambda provider: provider.submit_code(ref, handle=handle, code=code), unsent=not_sent)
+    payment.refresh_from_db()
+    return payment
+
+
+def accepts_code(payment: Payment) -> bool:
+    """Whether a code can still be entered for the SMS that was sent."""
+    is_over = payment.step_data.get("problem") in {CodeProblem.EXPIRED, CodeProblem.LOCKED}
+    return payment.step == Step.CODE and not is_over and payment.code_tries < CODE_TRIES
+
+
+def codes_left(order: Order) -> int:
+    """How many more times a code may be sent for this order."""
+    sent = sum(event.type == "payment.code_sent" for event in order.events.all())
+    return max(0, 1 + CODE_RESENDS - sent)
 
 
 def inquire(payment: Payment, *, cause: str, min_interval: timedelta = timedelta(0)) -> Payment:
@@ -186,9 +298,9 @@ def inquire_due(pk: int) -> None:
 
 
 def _fits(account: ProviderAccount, method: Method, order: Order) -> bool:
-    if account.methods and method.code not in account.methods:
+    if method.code not in account.methods if account.methods else method.opt_in:
         return False
-    if order.capture_mode == CaptureMode.MANUAL and not _can_hold(account):
+    if order.capture_mode == CaptureMode.MANUAL and not (method.can_hold and _can_hold(account)):
         return False
     if account.currencies and order.currency not in account.currencies:
         return False
@@ -201,13 +313,46 @@ def _fits(account: ProviderAccount, method: Method, order: Order) -> bool:
 
 def _can_hold(account: ProviderAccount) -> bool:
     """A merchant who wants to capture by hand is never charged for by a provider that captures at once."""
-    return Capability.CAPTURE in gateway.provider_class(account.provider).capabilities
+    return intents.offers(account, Capability.CAPTURE)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What an attempt is made with, beside its way to pay."""
+
+    card: Card | None = None
+    saved_card: SavedCard | None = None
+    agreement: Agreement | None = None
+    shopper_is_away: bool = False
+    actor: str = timeline.SHOPPER
+
+
+def _attempt(order: Order, offer: Offer, submission: str, wish: _Wish) -> tuple[Payment, bool]:
+    """Make way and save the row; whether it is new. Raises NotPayable or AlreadyInProgress."""
+    began = timezone.now()
+    for sibling in order.payments.filter(status=Status.PENDING).exclude(step__in=(Step.WAIT, Step.ASK)):
+        _close(inquire(sibling, cause="another attempt"))
+    try:
+        with transaction.atomic():
+            return _reserve_attempt(order.pk, offer, submission, began=began, wish=wish)
+    except IntegrityError:
+        # Somebody else's attempt was saved between our look and our row: the database is the judge.
+        raise AlreadyInProgress(_blocking(order)) from None
+
+
+def _close(payment: Payment) -> None:
+    """Have a provider that can do so take no money any more for what was just asked about and is not paid."""
+    with transaction.atomic():
+        closing = intents.close(locked(payment.pk))
+    if closing:
+        execute(Cancellation, closing.pk)
 
 
 def _reserve_attempt(
-    order_pk: int, offer: Offer, submission: str, *, began: datetime, card: Card | None
+    order_pk: int, offer: Offer, submission: str, *, began: datetime, wish: _Wish
 ) -> tuple[Payment, bool]:
     """The row before the call. Raises NotPayable or AlreadyInProgress."""
+    card, saved_card = wish.card, wish.saved_card
     order = timeline.lock(order_pk)
     existing = order.payments.filter(submission=submission).first()
     if existing:
@@ -227,26 +372,42 @@ def _reserve_attempt(
         submission=submission,
         amount=order.amount,
         currency=order.currency,
-        three_ds_wish=order.three_ds,
-        with_card=card is not None,
+        three_ds_wish=_three_ds_wish(order),
+        payer=saved_card.payer if saved_card else messages.payer_of(order),
+        with_card=card is not None or saved_card is not None,
+        saved_card=saved_card,
+        shopper_is_away=wish.shopper_is_away,
         due_at=timezone.now() + schedule.UNSENT_PATIENCE,
     )
     if card:
         payment.card_brand = card.brand
         payment.card_first6, payment.card_last4 = card.number[:6], card.number[-4:]
-        payment.card_expiry = f"{card.expiry_month:02d}/{card.expiry_year}"
+        payment.card_expiry = f"{card.expiry_month:02d}/{card.expiry_year}" if card.expiry_month else ""
+    elif saved_card:
+        payment.card_brand, payment.card_last4 = saved_card.brand, saved_card.last4
+        payment.card_expiry = saved_card.expiry
+    if wish.agreement and saved_cards.can_be_kept(order):
+        payment.consent = saved_cards.record_consent(order, wish.agreement)
     payment.save()
     timeline.record(
         order,
         "payment.started",
-        cause="form",
-        actor=timeline.SHOPPER,
+        cause="form" if wish.actor == timeline.SHOPPER else "charge",
+        actor=wish.actor,
         payment=payment,
         method=payment.method,
         account=offer.account.name,
     )
-    transitions.refresh(order, cause="form", actor=timeline.SHOPPER)
+    transitions.refresh(order, cause="form", actor=wish.actor)
     return payment, True
+
+
+def _three_ds_wish(order: Order) -> str:
+    """The merchant's, unless the bank declined the last attempt for want of it."""
+    last = order.payments.order_by("-number").first()
+    if last and last.decline_category == DeclineCategory.AUTHENTICATION_REQUIRED:
+        return ThreeDSWish.FORCE
+    return order.three_ds
 
 
 def _supersede(sibling: Payment, *, asked_since: datetime) -> None:
@@ -256,11 +417,13 @@ def _supersede(sibling: Payment, *, asked_since: datetime) -> None:
     _give_up(sibling, cause="superseded by another attempt")
 
 
-def _give_up(payment: Payment, *, cause: str) -> None:
+def _give_up(payment: Payment, *, cause: str) -> bool:
     """End an attempt ourselves after a fetch that showed no money, and go on listening for 30 days."""
-    if transitions.advance(payment, Status.EXPIRED, cause=cause):
-        transitions.decline(payment, Decline(DeclineCategory.ABANDONED))
-        _restart_schedule(payment, schedule.wait(schedule.LISTENING, 0))
+    if not transitions.advance(payment, Status.EXPIRED, cause=cause):
+        return False
+    transitions.decline(payment, Decline(DeclineCategory.ABANDONED))
+    _restart_schedule(payment, schedule.wait(schedule.LISTENING, 0))
+    return True
 
 
 def _restart_schedule(payment: Payment, delay: timedelta | None) -> None:
@@ -274,37 +437,10 @@ def _blocking(order: Order) -> Payment:
     return order.payments.latest("number")
 
 
-def _payment_request(payment: Payment, *, card: Card | None, customer: Customer, locale: str) -> PaymentRequest:
-    order = payment.order
-    shortest, longest = gateway.provider_class(payment.account.provider).session_seconds
-    remaining = int((order.expires_at - timezone.now()).total_seconds())
-    return PaymentRequest(
-        reference=payment.reference,
-        amount=payment.money,
-        method=payment.method,
-        description=order.description or order.reference,
-        return_url=links.return_url(payment),
-        webhook_url=links.webhook_url(payment.account),
-        expires_in=max(shortest, min(longest, remaining)),
-        locale=order.locale or locale or order.merchant.locale,
-        capture=order.capture_mode,
-        three_ds=ThreeDSWish(payment.three_ds_wish),
-        card=card,
-        customer=_customer(order, customer),
-        billing=Address(**order.billing) if order.billing else None,
-        shipping=Address(**order.shipping) if order.shipping else None,
-        items=tuple(Item(**item) for item in order.items),
-    )
-
-
-def _customer(order: Order, browser: Customer) -> Customer:
-    """What the merchant said about the shopper, with what the browser shows."""
-    told = {name: order.customer.get(name, "") for name in ("reference", "email", "name", "phone")}
-    return Customer(**told, ip=browser.ip)
-
-
-def _begin(payment: Payment, call: Callable[[Provider], Started]) -> None:
-    """Make the call that may charge, and record whatever came of it."""
+def _begin(
+    payment: Payment, call: Callable[[Provider], Started], *, unsent: Callable[[Unreachable], None] | None = None
+) -> None:
+    """Make the call that may charge, and record whatever came of it. ``unsent``: what to do if it never arrived."""
     cause = "answer"
     try:
         provider = gateway.connect(payment.account)
@@ -312,7 +448,10 @@ def _begin(payment: Payment, call: Callable[[Provider], Started]) -> None:
         started = call(provider)
     except Unreachable as error:
         # They never acted. The reference is not used again: the shopper decides whether to try once more.
-        _end_unsent(payment, error, Decline(DeclineCategory.UNAVAILABLE, error.code))
+        if unsent:
+            unsent(error)
+        else:
+            _end_unsent(payment, error, Decline(DeclineCategory.UNAVAILABLE, error.code))
     except (Rejected, gateway.AccountUnusable) as error:
         logger.error("payment_rejected payment=%s code=%s", payment.pk, getattr(error, "code", "settings"))
         _end_unsent(payment, error, Decline(DeclineCategory.PROCESSING_ERROR, getattr(error, "code", "settings")))
@@ -339,19 +478,21 @@ def _await_outcome(payment: Payment, code: str) -> None:
     with transaction.atomic():
         payment = locked(payment.pk)
         if payment.is_waiting:
-            transitions.await_step(payment, Step.ASK, cause=f"answer: unknown outcome ({code})")
+            transitions.await_step(payment, Step.ASK, cause=f"answer: unknown outcome ({code})", data=payment.step_data)
             _restart_schedule(payment, schedule.wait(schedule.INQUIRY, 0))
         transitions.refresh(payment.order, cause="answer")
 
 
 def _record_started(payment: Payment, started: Started, *, cause: str) -> None:
-    step, data, patience = _step_of(started.step)
+    step, data, patience = _step_of(payment, started.step)
     with transaction.atomic():
         outcome = apply(payment.account, started.report, road=Road.ANSWER, cause=cause)
         payment = locked(payment.pk)
         if outcome is not Outcome.REVIEW and payment.is_waiting:
             if step in {Step.REDIRECT, Step.POST_FORM} and not gateway.may_redirect(payment.account, data["url"]):
                 _refuse_redirect(payment, data["url"])
+            elif step == Step.CODE:
+                _await_code(payment, data, cause=cause)
             else:
                 deadline = timezone.now() + patience if patience else None
                 transitions.await_step(payment, step, cause=cause, data=data, deadline=deadline)
@@ -368,17 +509,55 @@ def _refuse_redirect(payment: Payment, url: str) -> None:
     _restart_schedule(payment, schedule.wait(schedule.LISTENING, 0))
 
 
-def _step_of(step: NextStep) -> tuple[Step, dict[str, Any], timedelta | None]:
+def _await_code(payment: Payment, data: dict[str, Any], *, cause: str) -> None:
+    """Ask for a code: a new one, or the same again after a wrong one."""
+    before = payment.step_data
+    problem = data.get("problem")
+    is_new = "handle" not in before or problem == CodeProblem.ANOTHER
+    if is_new:
+        payment.code_tries = 0
+        payment.save(update_fields=("code_tries",))
+        timeline.record(payment.order, "payment.code_sent", cause=cause, actor=timeline.PROVIDER, payment=payment)
+        data["sent_at"] = timezone.now().isoformat()
+    else:
+        data = {**before, **data, "sent_to": data["sent_to"] or before.get("sent_to", "")}
+        if not problem:
+            data.pop("problem", None)
+    if problem == CodeProblem.WRONG and payment.code_tries >= CODE_TRIES:
+        data["problem"] = CodeProblem.LOCKED
+    deadline = timezone.now() + schedule.CODE_PATIENCE if is_new or not payment.deadline else payment.deadline
+    transitions.await_step(payment, Step.CODE, cause=cause, data=data, deadline=deadline)
+    _restart_schedule(payment, schedule.wait(schedule.INQUIRY, 0))
+
+
+def _await_code_again(pk: int, data: dict[str, Any]) -> None:
+    """The code never reached the provider: it is as good as not entered."""
+    with transaction.atomic():
+        payment = locked(pk)
+        if payment.status == Status.PENDING and payment.step == Step.ASK:
+            payment.code_tries -= 1
+            payment.save(update_fields=("code_tries",))
+            _await_code(payment, {**data, "problem": UNHEARD}, cause="code never arrived")
+        transitions.refresh(payment.order, cause="code")
+
+
+def _code_context(payment: Payment) -> str:
+    return f"payment_code:{payment.public_id}"
+
+
+def _step_of(payment: Payment, step: NextStep) -> tuple[Step, dict[str, Any], timedelta | None]:
     """What to await, what the page needs for it, and how long the shopper has."""
     match step:
         case Redirect(url):
             return Step.REDIRECT, {"url": url}, schedule.REDIRECT_PATIENCE
         case PostForm(url, fields):
             return Step.POST_FORM, {"url": url, "fields": dict(fields)}, schedule.REDIRECT_PATIENCE
-        case EnterCode(handle, sent_to):
-            return Step.CODE, {"handle": handle, "sent_to": sent_to}, schedule.CODE_PATIENCE
-        case ShowQr(content):
-            return Step.QR, {"content": content}, schedule.CODE_PATIENCE
+        case EnterCode(handle, sent_to, problem):
+            data = {"handle": seal(handle, context=_code_context(payment)).decode(), "sent_to": sent_to}
+            return Step.CODE, data | ({"problem": problem} if problem else {}), schedule.CODE_PATIENCE
+        case ShowQr(content, seconds):
+            patience = timedelta(seconds=seconds) if seconds else schedule.CODE_PATIENCE
+            return Step.QR, {"content": content}, min(patience, schedule.CODE_PATIENCE)
         case _:
             return Step.WAIT, {}, None
 
@@ -407,7 +586,7 @@ def _fetch(payment: Payment) -> PaymentReport | None:
     try:
         provider = gateway.connect(payment.account)
         _release_connection()
-        return provider.fetch(_ref(payment))
+        return provider.fetch(messages.payment_ref(payment))
     except (ProviderError, gateway.AccountUnusable) as error:
         kind = type(error).__name__
         logger.warning("inquiry_failed payment=%s error=%s code=%s", payment.pk, kind, getattr(error, "code", ""))
@@ -430,7 +609,10 @@ def _draw_conclusions(payment: Payment, report: PaymentReport) -> None:
         return
     unseen = payment.step == Step.ASK and not payment.with_card and report.status is Status.PENDING
     overdue = payment.deadline is not None and payment.deadline <= now
-    if unseen:
+    if payment.step == Step.ASK and "handle" in payment.step_data and report.awaits_shopper and not overdue:
+        # A code was sent off and its answer was lost; the provider never took it.
+        _await_code(payment, {**payment.step_data, "problem": UNHEARD}, cause="fetch: the code was not taken")
+    elif unseen:
         # They made a page for the shopper but its address was lost with their answer, so nobody can pay there.
         _give_up(payment, cause="fetch: no money, and the shopper never got the page")
     elif overdue and report.status in {Status.PENDING, None}:
@@ -441,11 +623,12 @@ def _plan_next(payment: Payment) -> None:
     """The next inquiry, or none, or a person."""
     now = timezone.now()
     payment.inquiries += 1
-    if payment.is_waiting:
+    if payment.is_waiting or payment.awaits_capture:
         delay = schedule.wait(schedule.INQUIRY, payment.inquiries)
         if delay is None:
+            kind = "no_outcome" if payment.is_waiting else "not_captured"
             transitions.open_review(
-                payment.order, payment, "no_outcome", cause="schedule", ours=payment.status, theirs="no final answer"
+                payment.order, payment, kind, cause="schedule", ours=payment.status, theirs="no final answer"
             )
     elif payment.status in transitions.ENDED and payment.due_at:
         delay = schedule.wait(schedule.LISTENING, payment.inquiries)
@@ -463,15 +646,6 @@ def _plan_next(payment: Payment) -> None:
 
 def _has_operations_in_flight(payment: Payment) -> bool:
     return any(operation.is_in_flight for operation in (*payment.captures.all(), *payment.refunds.all()))
-
-
-def _ref(payment: Payment) -> PaymentRef:
-    return PaymentRef(
-        reference=payment.reference,
-        amount=payment.money,
-        provider_reference=payment.provider_reference,
-        method=payment.method,
-    )
 
 
 def _release_connection() -> None:
@@ -493,7 +667,7 @@ def expire_due(pk: int) -> None:
     # A payment at wait or ask has a schedule of its own; asking more often would not make its provider know more.
     for payment in order.payments.select_related("account").filter(status=Status.PENDING):
         if not payment.is_blocking:
-            inquire(payment, cause="expiry")
+            _close(inquire(payment, cause="expiry"))
     with transaction.atomic():
         order = timeline.lock(pk)
         if _end_waiting(order, asked_since=began, cause="order expired"):
@@ -515,7 +689,7 @@ def cancel_order(order: Order, *, actor: str) -> Order:
     """
     began = timezone.now()
     for payment in order.payments.select_related("account").filter(status__in=(Status.CREATED, Status.PENDING)):
-        inquire(payment, cause="cancel")
+        _close(inquire(payment, cause="cancel"))
     with transaction.atomic():
         order = timeline.lock(order.pk)
         if order.cancelled_at:
@@ -605,7 +779,7 @@ def execute(kind: type[Operation], pk: int) -> None:
         logger.error("operation_rejected %s=%s", operation._meta.model_name, operation.pk)
         code = getattr(error, "code", "settings")
         if send:
-            report = _request(operation).report(OperationStatus.FAILED, error_code=code)
+            report = messages.operation_request(operation).report(OperationStatus.FAILED, error_code=code)
             apply(payment.account, report, road=Road.ANSWER, cause=f"answer to {operation.reference}")
         else:  # only our question was refused: the operation itself may well have happened
             _try_later(operation, unsent=False, code=code)
@@ -642,7 +816,7 @@ def _mark_sent(kind: type[Operation], pk: int) -> tuple[Operation, bool] | None:
 
 
 def _send(provider: Provider, operation: Operation) -> OperationReport:
-    request = _request(operation)
+    request = messages.operation_request(operation)
     match operation:
         case Refund():
             return provider.refund(request)
@@ -654,10 +828,10 @@ def _send(provider: Provider, operation: Operation) -> OperationReport:
 
 def _follow_up(provider: Provider, operation: Operation) -> OperationReport:
     """What became of an operation that was sent: from its own inquiry, or read off the payment's totals."""
-    request, payment = _request(operation), operation.payment
+    request, payment = messages.operation_request(operation), operation.payment
     if isinstance(operation, Refund) and Capability.FETCH_REFUND in provider.capabilities:
         return provider.fetch_refund(request)
-    report = provider.fetch(_ref(payment))
+    report = provider.fetch(messages.payment_ref(payment))
     siblings = type(operation)._default_manager.filter(payment=payment).exclude(pk=operation.pk)
     if not isinstance(operation, Cancellation) and any(sibling.is_in_flight for sibling in siblings):
         # The totals cannot say whose amount they hold; sending again can.
@@ -689,13 +863,3 @@ def _try_later(operation: Operation, *, unsent: bool, code: str) -> None:
         if delay is None:
             name = str(row._meta.model_name)
             transitions.open_review(payment.order, payment, f"{name}_stuck", cause="schedule", ours=row.reference)
-
-
-def _request(operation: Operation) -> OperationRequest:
-    return OperationRequest(
-        reference=operation.reference,
-        payment=_ref(operation.payment),
-        amount=type(operation.payment.money)(operation.amount, operation.payment.currency),
-        reason=operation.reason,
-        provider_reference=operation.provider_reference,
-    )

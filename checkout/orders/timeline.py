@@ -36,6 +36,12 @@ PUBLIC = frozenset(
         "cancellation.succeeded",
         "cancellation.failed",
         "dispute.opened",
+        "dispute.won",
+        "dispute.lost",
+        "shipment.added",
+        "shipment.delivered",
+        "shipment.cancelled",
+        "tracking.failed",
         "fraud.alerted",
     }
 )

@@ -5,16 +5,29 @@ Every function here expects its order to be locked (``timeline.lock``) and runs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
-from checkout.orders.models import Event, Operation, Order, OrderStatus, Payment, Refund, Review, Step, scope_of
+from checkout.orders.models import (
+    Dispute,
+    Event,
+    Operation,
+    Order,
+    OrderStatus,
+    Payment,
+    Refund,
+    Review,
+    Shipment,
+    Step,
+    TrackingUpload,
+    scope_of,
+)
 from checkout.orders.status import OrderFacts, order_status
 from checkout.orders.timeline import SYSTEM, record
-from providers.contract import Decline, DeclineCategory, OperationStatus, Status
+from providers.contract import Decline, DeclineCategory, DisputeStatus, OperationStatus, ShipmentStatus, Status
 
 # Money wins: a capture may arrive after any bad ending, so it outranks them all.
 PAYMENT: Mapping[str, int] = {
@@ -45,7 +58,9 @@ NOT_A_TRY = frozenset({DeclineCategory.UNAVAILABLE})
 """Attempts that never reached a provider do not use up the shopper's tries."""
 
 
-def advance(row: Payment | Operation, to: str, *, cause: str, actor: str = SYSTEM, **data: Any) -> bool:
+def advance(
+    row: Payment | Operation | TrackingUpload, to: str, *, cause: str, actor: str = SYSTEM, **data: Any
+) -> bool:
     """Raise ``row`` to ``to`` and write down why; False when that is no news.
 
     One conditional UPDATE is the lock: exactly one caller hears True, and that caller does what follows.
@@ -60,9 +75,38 @@ def advance(row: Payment | Operation, to: str, *, cause: str, actor: str = SYSTE
     payment = row if isinstance(row, Payment) else row.payment
     if isinstance(row, Payment) and not row.is_waiting:
         _settle(row)
-    if not isinstance(row, Payment):
+    name = str(row._meta.model_name)
+    if isinstance(row, Operation):
         data = {"operation": str(row.public_id), "amount": row.amount, **data}
-    record(payment.order, f"{row._meta.model_name}.{to}", cause=cause, actor=actor, payment=payment, **data)
+    if isinstance(row, TrackingUpload):
+        name, data = "tracking", {"shipment": str(row.shipment.public_id), **data}
+    record(payment.order, f"{name}.{to}", cause=cause, actor=actor, payment=payment, **data)
+    return True
+
+
+def mark_sent(uploads: Iterable[TrackingUpload]) -> None:
+    """These are on their way to a provider. No event: only what comes of it is worth one."""
+    queued = [upload.pk for upload in uploads if upload.status == OperationStatus.CREATED]
+    TrackingUpload.objects.filter(pk__in=queued, status=OperationStatus.CREATED).update(status=OperationStatus.SENT)
+
+
+def end_shipment(shipment: Shipment, to: ShipmentStatus, *, order: Order, actor: str) -> bool:
+    """A parcel arrived or is none any more; False when it ended before."""
+    if not Shipment.objects.filter(pk=shipment.pk, status=ShipmentStatus.SHIPPED).update(status=to):
+        return False
+    shipment.status = to
+    record(order, f"shipment.{to}", cause="shipment", actor=actor, shipment=str(shipment.public_id))
+    return True
+
+
+def judge_dispute(dispute: Dispute, to: DisputeStatus, *, cause: str) -> bool:
+    """A dispute was decided, or decided otherwise; False when that is no news. An end is never undone by "open"."""
+    before = dispute.status
+    if to in {before, DisputeStatus.OPEN} or not Dispute.objects.filter(pk=dispute.pk, status=before).update(status=to):
+        return False
+    dispute.status = to
+    order = dispute.payment.order
+    record(order, f"dispute.{to}", cause=cause, payment=dispute.payment, before=before, amount=dispute.amount)
     return True
 
 
@@ -195,7 +239,7 @@ def _flags(order: Order, payments: list[Payment]) -> list[str]:
         "overpaid": order.net > order.amount,
         "underpaid": 0 < order.net < order.amount and not order.refunded_total,
         "duplicate": len(bringing) > 1,
-        "disputed": any(payment.disputes.exists() for payment in payments if payment.captured_total),
+        "disputed": any(payment.is_disputed for payment in payments if payment.captured_total),
         "downgraded_3ds": any(payment.three_ds.get("downgraded") is True for payment in bringing),
     }
     return [name for name, holds in flags.items() if holds]
