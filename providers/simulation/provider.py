@@ -161,6 +161,10 @@ class ProviderSimulator(ABC):
     def compose(self, order: Order, notice: Notice, twists: Set[str]) -> Message:
         """Write and sign a webhook. ``twists`` names the dials that falsify it, e.g. ``webhook_forged``."""
 
+    def refresh(self, account: Account, kind: str, message: Message) -> Message:
+        """The message as its next attempt sends it, for providers that stamp and sign every attempt anew."""
+        return message
+
     @abstractmethod
     def is_acknowledged(self, account: Account, status: int, reply: bytes) -> bool:
         """Whether the merchant's reply ends the retries."""

@@ -134,13 +134,14 @@ class Webhooks:
     def _post(self, row: dict[str, Any]) -> tuple[int | None, bytes, str, int]:
         if not self._simulation.allow_remote and not is_loopback(urlsplit(row["url"]).hostname or ""):
             return None, b"", "not sent: only loopback addresses are allowed without --allow-remote", 0
+        message = self._message(row)
         begun = time.monotonic()
         status, reply, error = None, b"", ""
         try:
             with requests.Session() as session:
                 session.trust_env = False
                 answer = session.post(
-                    row["url"], data=row["body"], headers=json.loads(row["headers"]), timeout=self._time_out_s,
+                    message.url, data=message.body, headers=message.headers, timeout=self._time_out_s,
                     allow_redirects=False, stream=True,
                 )  # fmt: skip
                 with closed_after(answer):
@@ -151,6 +152,21 @@ class Webhooks:
         except Exception as failure:  # urllib3's own errors while reading the reply
             error = type(failure).__name__
         return status, reply, error, int(1000 * (time.monotonic() - begun))
+
+    def _message(self, row: dict[str, Any]) -> Message:
+        """The bytes of this attempt, kept in the row so that the panel shows what was sent last."""
+        kept = Message(row["url"], json.loads(row["headers"]), bytes(row["body"]))
+        account = self._store.account(row["provider"], row["account"])
+        if account is None:
+            return kept
+        message = self._simulation.simulators[row["provider"]].refresh(account, row["kind"], kept)
+        if message != kept:
+            with self._store.write() as db:
+                db.execute(
+                    "UPDATE webhooks SET headers = ?, body = ? WHERE id = ?",
+                    (json.dumps(message.headers), message.body, row["id"]),
+                )
+        return message
 
     def _record(self, row: dict[str, Any], status: int | None, reply: bytes, error: str, took_ms: int) -> None:
         simulator = self._simulation.simulators[row["provider"]]
