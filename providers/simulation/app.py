@@ -34,7 +34,8 @@ def create_app(simulation: Simulation) -> Flask:
             abort(403, "This simulator answers on loopback names only.")
         origin = request.headers.get("Origin")
         own = {request.host, urlsplit(simulation.public_url).netloc} - {""}
-        if origin and request.method not in SAFE_METHODS and urlsplit(origin).netloc not in own:
+        foreign = origin and urlsplit(origin).netloc not in own
+        if foreign and request.method not in SAFE_METHODS and not _is_landing(simulation, request.path):
             abort(403, "This form was sent from another site.")
 
     @app.after_request
@@ -63,3 +64,8 @@ def create_app(simulation: Simulation) -> Flask:
         return render_template("simulation/message.html", title=failure.name, text=text), status
 
     return app
+
+
+def _is_landing(simulation: Simulation, path: str) -> bool:
+    slug, _, rest = path.lstrip("/").partition("/")
+    return slug in simulation.simulators and rest.split("/", 1)[0] in simulation.simulators[slug].landings

@@ -139,6 +139,9 @@ class ProviderSimulator(ABC):
     switches: ClassVar[tuple[Switch, ...]] = ()
     events: ClassVar[tuple[OrderEvent, ...]] = ()
     test_cards: ClassVar[tuple[TestCard, ...]] = ()
+    #: First path segments below ``/<slug>`` that a shop's own form may post a browser to. They decide nothing: they
+    #: only lead on to a page.
+    landings: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, simulation: "Simulation") -> None:
         self.simulation = simulation
