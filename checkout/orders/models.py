@@ -556,6 +556,7 @@ class TrackingUpload(TenantRow):
     is_change = models.BooleanField(default=False, help_text="of a parcel that the provider knows")
     requested_by = models.CharField(max_length=80, blank=True)
     tries = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True, help_text="the last call that it was part of")
     due_at = models.DateTimeField(null=True, db_index=True)
     error_code = models.CharField(max_length=60, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

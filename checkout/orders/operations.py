@@ -212,6 +212,7 @@ def charge(order: Order, saved_card: SavedCard, *, purpose: Purpose, submission:
         payment.refresh_from_db()
         if payment.is_waiting and payment.step not in {Step.WAIT, Step.ASK}:
             _end_unattended(payment)
+            payment.refresh_from_db()
     return payment
 
 
@@ -220,7 +221,9 @@ def _end_unattended(payment: Payment) -> None:
     _close(payment)
     with transaction.atomic():
         payment = locked(payment.pk)
-        if payment.is_waiting and _give_up(payment, cause="the shopper is away"):
+        if payment.is_waiting:
+            _give_up(payment, cause="the shopper is away")
+        if payment.status in transitions.ENDED:
             transitions.decline(payment, Decline(DeclineCategory.AUTHENTICATION_REQUIRED))
         transitions.refresh(payment.order, cause="the shopper is away")
 
@@ -417,13 +420,11 @@ def _supersede(sibling: Payment, *, asked_since: datetime) -> None:
     _give_up(sibling, cause="superseded by another attempt")
 
 
-def _give_up(payment: Payment, *, cause: str) -> bool:
+def _give_up(payment: Payment, *, cause: str) -> None:
     """End an attempt ourselves after a fetch that showed no money, and go on listening for 30 days."""
-    if not transitions.advance(payment, Status.EXPIRED, cause=cause):
-        return False
-    transitions.decline(payment, Decline(DeclineCategory.ABANDONED))
-    _restart_schedule(payment, schedule.wait(schedule.LISTENING, 0))
-    return True
+    if transitions.advance(payment, Status.EXPIRED, cause=cause):
+        transitions.decline(payment, Decline(DeclineCategory.ABANDONED))
+        _restart_schedule(payment, schedule.wait(schedule.LISTENING, 0))
 
 
 def _restart_schedule(payment: Payment, delay: timedelta | None) -> None:
@@ -519,14 +520,14 @@ def _await_code(payment: Payment, data: dict[str, Any], *, cause: str) -> None:
         payment.save(update_fields=("code_tries",))
         timeline.record(payment.order, "payment.code_sent", cause=cause, actor=timeline.PROVIDER, payment=payment)
         data["sent_at"] = timezone.now().isoformat()
+        data["until"] = (timezone.now() + schedule.CODE_PATIENCE).isoformat()
     else:
         data = {**before, **data, "sent_to": data["sent_to"] or before.get("sent_to", "")}
         if not problem:
             data.pop("problem", None)
     if problem == CodeProblem.WRONG and payment.code_tries >= CODE_TRIES:
         data["problem"] = CodeProblem.LOCKED
-    deadline = timezone.now() + schedule.CODE_PATIENCE if is_new or not payment.deadline else payment.deadline
-    transitions.await_step(payment, Step.CODE, cause=cause, data=data, deadline=deadline)
+    transitions.await_step(payment, Step.CODE, cause=cause, data=data, deadline=datetime.fromisoformat(data["until"]))
     _restart_schedule(payment, schedule.wait(schedule.INQUIRY, 0))
 
 
@@ -609,7 +610,7 @@ def _draw_conclusions(payment: Payment, report: PaymentReport) -> None:
         return
     unseen = payment.step == Step.ASK and not payment.with_card and report.status is Status.PENDING
     overdue = payment.deadline is not None and payment.deadline <= now
-    if payment.step == Step.ASK and "handle" in payment.step_data and report.awaits_shopper and not overdue:
+    if payment.step == Step.ASK and "handle" in payment.step_data and report.awaits_shopper:
         # A code was sent off and its answer was lost; the provider never took it.
         _await_code(payment, {**payment.step_data, "problem": UNHEARD}, cause="fetch: the code was not taken")
     elif unseen:

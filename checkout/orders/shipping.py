@@ -37,8 +37,8 @@ logger = logging.getLogger(__name__)
 UPLOAD: Sequence[timedelta] = tuple(timedelta(minutes=n) for n in (1, 5, 30, 120, 360, 1440, 1440, 1440))
 """Waits between attempts to tell a provider; after the last one a person is asked."""
 
-LEASE = timedelta(minutes=2)
-"""How long the neighbours that go out in the same call are left alone by others."""
+JUST_SENT = timedelta(seconds=30)
+"""A parcel that went out so recently, as another one's neighbour, has had its turn."""
 
 AFTER_THE_EARLIER = timedelta(seconds=30)
 """How long a later word about a parcel waits for an earlier one that is still on its way."""
@@ -187,24 +187,25 @@ def _claim(pk: int) -> list[TrackingUpload]:
         if first is None or not first.is_in_flight:
             TrackingUpload.objects.filter(pk=pk).update(due_at=None)
             return []
+        if first.sent_at and now - first.sent_at < JUST_SENT:
+            return []
         if first.shipment.uploads.filter(payment=first.payment, status__in=IN_FLIGHT, pk__lt=pk).exists():
             TrackingUpload.objects.filter(pk=pk).update(due_at=now + AFTER_THE_EARLIER)
             return []
         batch = gateway.provider_class(first.payment.account.provider).tracking_batch
         others = (
             _rows()
-            .filter(payment__account=first.payment.account, status__in=IN_FLIGHT, due_at__lte=now, is_change=False)
+            .filter(payment__account=first.payment.account, status=OperationStatus.CREATED, is_change=False)
             .exclude(pk=pk)
-            .order_by("due_at")
+            .order_by("pk")
         )
         uploads = [first]
         if not first.is_change:
             uploads += others.select_for_update(skip_locked=True, of=("self",))[: max(0, batch - 1)]
         transitions.mark_sent(uploads)
         for upload in uploads:
-            upload.tries += 1
-            upload.due_at = now + LEASE
-            upload.save(update_fields=("tries", "due_at"))
+            upload.tries, upload.sent_at = upload.tries + 1, now
+            upload.save(update_fields=("tries", "sent_at"))
     return uploads
 
 

@@ -25,6 +25,18 @@ def bank() -> Iterator[Bank]:
 
 
 @pytest.fixture
+def zenith(merchant: Merchant) -> Iterator[ProviderAccount]:
+    """An account at the test provider that sends codes, shows QR codes, keeps cards and hears of parcels."""
+    from tests import factories
+
+    from providers.zenith import DESK  # isort: skip
+
+    DESK.reset()
+    yield factories.an_account(merchant, name="Zenith", provider="zenith", credentials={"key": "zen"})
+    DESK.reset()
+
+
+@pytest.fixture
 def clock() -> Iterator[time_machine.Traveller]:
     """A clock that stands still until a test shifts it."""
     with time_machine.travel(datetime(2030, 1, 1, 12, tzinfo=UTC), tick=False) as traveller:
