@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -10,8 +10,16 @@ from ninja import Schema
 from pydantic import ConfigDict, Field
 
 from checkout.api.bodies import ItemBody
+from checkout.orders.actions import Verb
 from checkout.orders.models import OrderStatus, Step
-from providers.contract import DeclineCategory, Status, ThreeDSWish
+from providers.contract import (
+    DeclineCategory,
+    Direction,
+    OperationStatus,
+    ShipmentStatus,
+    Status,
+    ThreeDSWish,
+)
 
 Minor = Field(description="minor units of the currency", examples=[1250], ge=0)
 Decimal = Field(description="the same as a decimal", examples=["12.50"])
@@ -40,10 +48,39 @@ class PaymentAnswer(Answer):
     decline_category: DeclineCategory | None = Field(description="why it did not work")
     card: CardAnswer | None
     three_ds: dict[str, Any] = Field(description="what was wished for, and what happened")
+    capture_pending: bool = Field(description="held, and captured by the provider itself a little later")
     authorised_minor: int = Minor
     captured_minor: int = Minor
     refunded_minor: int = Minor
     created_at: datetime
+
+
+class UploadAnswer(Answer):
+    """What became of telling a payment's provider about a parcel."""
+
+    payment: UUID
+    status: OperationStatus
+    error_code: str | None
+
+
+class ShipmentAnswer(Answer):
+    id: UUID
+    carrier: str
+    number: str
+    shipped_on: date
+    direction: Direction
+    status: ShipmentStatus
+    url: str
+    uploads: list[UploadAnswer]
+
+
+class ActionAnswer(Answer):
+    """Something that would be accepted now."""
+
+    action: Verb
+    payment: UUID | None = Field(description="the payment that it is about; null for the order")
+    maximum_minor: int | None = Field(description="the largest amount, where one can be given")
+    can_be_partial: bool
 
 
 class OrderAnswer(Answer):
@@ -73,6 +110,8 @@ class OrderAnswer(Answer):
     created_at: datetime
     expires_at: datetime
     payments: list[PaymentAnswer]
+    shipments: list[ShipmentAnswer]
+    actions: list[ActionAnswer] = Field(description="what would be accepted now")
 
 
 class FieldError(Answer):

@@ -12,15 +12,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from checkout.desk.access import Act
 from checkout.desk.show import plain_money, words
 from checkout.orders import gateway, intents, operations
+from checkout.orders.actions import Verb, of_order, of_payment
 from checkout.orders.models import Operation, Order, Payment, Review
-from providers.contract import Capability, OperationStatus, Status
+from providers.contract import Capability, OperationStatus
 from providers.money import Money, MoneyError
 
 IN_FLIGHT = (OperationStatus.CREATED, OperationStatus.SENT, OperationStatus.PENDING)
@@ -39,6 +39,8 @@ REFUSALS = {
     "capturing": _("A capture is on its way."),
     "nothing_held": _("Nothing is held on this payment."),
     "paid": _("Money was taken. Refund it instead."),
+    "disputed": _("This payment is disputed: the same money could be given back twice."),
+    "automatic": _("This payment is captured by itself."),
     "in_progress": _("A payment has no outcome yet. Check it now, or try again later."),
 }
 
@@ -96,8 +98,18 @@ class AmountForm(forms.Form):
 
 
 class RefundForm(AmountForm):
+    """Giving money back; disputed money takes a second yes."""
+
     reason = forms.CharField(label=_("Reason"), max_length=200, required=False, help_text=_("For the timeline."))
-    field_order = ("amount", "reason", "confirm", "remaining")
+    although_disputed = forms.BooleanField(
+        label=_("I know that this payment is disputed: the customer may get the money twice")
+    )
+    field_order = ("amount", "reason", "although_disputed", "confirm", "remaining")
+
+    def __init__(self, *args: Any, is_disputed: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not is_disputed:
+            del self.fields["although_disputed"]
 
 
 class ConfirmForm(forms.Form):
@@ -140,7 +152,7 @@ class Deed:
         """What to look at before deciding, as label and value."""
         return ()
 
-    def perform(self, target: Any, wish: dict[str, Any], *, actor: str) -> Said:
+    def perform(self, target: Any, wish: dict[str, Any], *, actor: str, ip: str | None = None) -> Said:
         """Call the operation. Raises intents.NotAllowed."""
         raise NotImplementedError
 
@@ -151,16 +163,17 @@ class Refund(Deed):
     is_danger = True
 
     def is_offered(self, target: Payment) -> bool:
-        is_whole = target.refundable == target.captured_total
-        return (
-            _can(target, Capability.REFUND)
-            and target.refundable > 0
-            and (is_whole or _can(target, Capability.PARTIAL_REFUND))
-        )
+        return _offers(target, Verb.REFUND, although_disputed=True)
 
     def form(self, target: Payment, data: Any = None) -> forms.Form:
         partial = _can(target, Capability.PARTIAL_REFUND)
-        return RefundForm(data, currency=target.currency, remaining=target.refundable, partial=partial)
+        return RefundForm(
+            data,
+            currency=target.currency,
+            remaining=target.refundable,
+            partial=partial,
+            is_disputed=target.is_disputed,
+        )
 
     def effect(self, target: Payment) -> str:
         return gettext("%(provider)s gives the money back to %(payer)s. A refund cannot be taken back.") % {
@@ -175,13 +188,15 @@ class Refund(Deed):
             yield _("Refunds on their way"), plain_money(target.refunds_reserved, target.currency)
         yield _("Remaining"), plain_money(target.refundable, target.currency)
 
-    def perform(self, target: Payment, wish: dict[str, Any], *, actor: str) -> Said:
+    def perform(self, target: Payment, wish: dict[str, Any], *, actor: str, ip: str | None = None) -> Said:
         row = operations.refund(
             target,
             amount=wish["amount"],
             expected_refundable=wish["remaining"],
             reason=wish["reason"],
+            although_disputed=wish.get("although_disputed", False),
             requested_by=actor,
+            requested_from=ip,
         )
         return _said(row, done=gettext("%(amount)s was given back."))
 
@@ -191,13 +206,7 @@ class CaptureHold(Deed):
     label, title, button = _("Capture…"), _("Capture held money"), _("Capture")
 
     def is_offered(self, target: Payment) -> bool:
-        is_whole = target.capturable == target.authorised_total
-        return (
-            _can(target, Capability.CAPTURE)
-            and target.capturable > 0
-            and (is_whole or _can(target, Capability.PARTIAL_CAPTURE))
-            and not _is_releasing(target)
-        )
+        return _offers(target, Verb.CAPTURE)
 
     def form(self, target: Payment, data: Any = None) -> forms.Form:
         partial = _can(target, Capability.PARTIAL_CAPTURE)
@@ -216,8 +225,14 @@ class CaptureHold(Deed):
             yield _("Captures on their way"), plain_money(target.captures_reserved, target.currency)
         yield _("Remaining"), plain_money(target.capturable, target.currency)
 
-    def perform(self, target: Payment, wish: dict[str, Any], *, actor: str) -> Said:
-        row = operations.capture(target, amount=wish["amount"], requested_by=actor)
+    def perform(self, target: Payment, wish: dict[str, Any], *, actor: str, ip: str | None = None) -> Said:
+        row = operations.capture(
+            target,
+            amount=wish["amount"],
+            expected_capturable=wish["remaining"],
+            requested_by=actor,
+            requested_from=ip,
+        )
         return _said(row, done=gettext("%(amount)s was captured."))
 
 
@@ -227,13 +242,7 @@ class ReleaseHold(Deed):
     is_danger = True
 
     def is_offered(self, target: Payment) -> bool:
-        return (
-            _can(target, Capability.CANCEL)
-            and target.status == Status.AUTHORISED
-            and target.held > 0
-            and not target.captures_reserved
-            and not _is_releasing(target)
-        )
+        return _offers(target, Verb.RELEASE)
 
     def form(self, target: Payment, data: Any = None) -> forms.Form:
         return ConfirmForm(data)
@@ -244,9 +253,10 @@ class ReleaseHold(Deed):
             "payer": _payer(target),
         }
 
-    def perform(self, target: Payment, wish: dict[str, Any], *, actor: str) -> Said:
+    def perform(self, target: Payment, wish: dict[str, Any], *, actor: str, ip: str | None = None) -> Said:
         return _said(
-            operations.cancel(target, requested_by=actor), done=gettext("The hold of %(amount)s was released.")
+            operations.cancel(target, requested_by=actor, requested_from=ip),
+            done=gettext("The hold of %(amount)s was released."),
         )
 
 
@@ -256,11 +266,7 @@ class CancelOrder(Deed):
     is_danger = True
 
     def is_offered(self, target: Order) -> bool:
-        if target.cancelled_at or target.expired_at or target.captured_total:
-            return False
-        payments = list(target.payments.select_related("account"))
-        holding = [payment for payment in payments if payment.status == Status.AUTHORISED]
-        return not any(payment.is_blocking for payment in payments) and all(map(ReleaseHold().is_offered, holding))
+        return any(action.verb is Verb.CANCEL for action in of_order(target))
 
     def form(self, target: Order, data: Any = None) -> forms.Form:
         return ConfirmForm(data)
@@ -272,7 +278,7 @@ class CancelOrder(Deed):
             effect += " " + gettext("The hold of %(amount)s is released.") % {"amount": held}
         return effect
 
-    def perform(self, target: Order, wish: dict[str, Any], *, actor: str) -> Said:
+    def perform(self, target: Order, wish: dict[str, Any], *, actor: str, ip: str | None = None) -> Said:
         operations.cancel_order(target, actor=actor)
         return messages.SUCCESS, gettext("The order is cancelled.")
 
@@ -298,7 +304,7 @@ class Resolve(Deed):
         yield _("They have"), target.theirs or "–"
         yield _("Told by"), target.cause
 
-    def perform(self, target: Review, wish: dict[str, Any], *, actor: str) -> Said:
+    def perform(self, target: Review, wish: dict[str, Any], *, actor: str, ip: str | None = None) -> Said:
         if operations.resolve_review(target, actor=actor, resolution=wish["resolution"]):
             return messages.SUCCESS, gettext("The review is closed.")
         return messages.WARNING, gettext("Somebody else closed this review before.")
@@ -314,8 +320,13 @@ def _can(payment: Payment, capability: Capability) -> bool:
         return False
 
 
-def _is_releasing(payment: Payment) -> bool:
-    return payment.cancellations.filter(Q(status__in=IN_FLIGHT)).exists()
+def _offers(payment: Payment, verb: Verb, *, although_disputed: bool = False) -> bool:
+    if verb is Verb.REFUND and although_disputed and payment.is_disputed:
+        try:
+            return intents.judge_refund(payment, although_disputed=True) > 0
+        except (intents.NotAllowed, gateway.AccountUnusable):
+            return False
+    return any(action.verb is verb for action in of_payment(payment))
 
 
 def _payer(payment: Payment) -> str:

@@ -300,7 +300,12 @@ class OrderAdmin(TenantAdmin):
         if request.method != "POST" or not form.is_valid():
             return self._ask(request, order, found, target, form)
         try:
-            level, text = found.perform(target, form.cleaned_data, actor=access.actor(request.user))
+            level, text = found.perform(
+                target,
+                form.cleaned_data,
+                actor=access.actor(request.user),
+                ip=request.META.get("REMOTE_ADDR") or None,
+            )
         except intents.NotAllowed as error:
             level, text = messages.ERROR, refusal(error, order.currency)
         messages.add_message(request, level, text)

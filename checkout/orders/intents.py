@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from checkout.merchants.models import ProviderAccount
 from checkout.orders import gateway, ledger
-from checkout.orders.models import Cancellation, Capture, Operation, Payment, Refund, Source
+from checkout.orders.models import Cancellation, Capture, CaptureMode, Operation, Payment, Refund, Source
 from checkout.orders.timeline import SYSTEM, record
 from checkout.work import nudge
-from providers.contract import Capability, OperationStatus
+from providers.contract import Capability, OperationStatus, Status
 
 Op = TypeVar("Op", bound=Operation)
 
@@ -55,19 +55,33 @@ def refund(
 
     ``although_disputed``: the asker knows that the scheme may take the same money back, too.
     """
+    wanted = judge_refund(
+        payment, amount=amount, expected_refundable=expected_refundable, although_disputed=although_disputed
+    )
+    refund = Refund(amount=wanted, reason=reason, requested_from=requested_from)
+    return _save(refund, payment, source, requested_by)
+
+
+def judge_refund(
+    payment: Payment,
+    *,
+    amount: int | None = None,
+    expected_refundable: int | None = None,
+    although_disputed: bool = False,
+) -> int:
+    """How much would be given back. Raises NotAllowed; changes nothing."""
     remaining = payment.refundable
     if not can(payment, Capability.REFUND):
         raise NotAllowed("unsupported", "This provider gives no money back through its API; use its own dashboard.")
     if expected_refundable is not None and expected_refundable != remaining:
         raise NotAllowed("stale", "The refundable amount has changed meanwhile.", remaining=remaining)
-    if payment.is_disputed and not although_disputed:
-        raise NotAllowed("disputed", "This payment is disputed: the same money could be given back twice.")
     wanted = remaining if amount is None else amount
     _within(wanted, remaining, "refundable")
     if wanted < payment.captured_total and not can(payment, Capability.PARTIAL_REFUND):
         raise NotAllowed("partial_unsupported", "This provider refunds only the whole amount.", remaining=remaining)
-    refund = Refund(amount=wanted, reason=reason, requested_from=requested_from)
-    return _save(refund, payment, source, requested_by)
+    if not although_disputed and payment.is_disputed:
+        raise NotAllowed("disputed", "This payment is disputed: the same money could be given back twice.")
+    return wanted
 
 
 def capture(
@@ -80,9 +94,17 @@ def capture(
     requested_from: str | None = None,
 ) -> Capture:
     """Ask to take ``amount`` minor units of what is held, or all of it. Raises NotAllowed."""
+    wanted = judge_capture(payment, amount=amount, expected_capturable=expected_capturable)
+    return _save(Capture(amount=wanted, requested_from=requested_from), payment, source, requested_by)
+
+
+def judge_capture(payment: Payment, *, amount: int | None = None, expected_capturable: int | None = None) -> int:
+    """How much would be taken. Raises NotAllowed; changes nothing."""
     remaining = payment.capturable
     if not can(payment, Capability.CAPTURE):
         raise NotAllowed("unsupported", "This provider captures by itself.")
+    if payment.order.capture_mode == CaptureMode.AUTOMATIC and payment.status == Status.AUTHORISED:
+        raise NotAllowed("automatic", "This payment is captured by itself.")
     if is_cancelling(payment):
         raise NotAllowed("cancelling", "The hold is being let go.")
     if expected_capturable is not None and expected_capturable != remaining:
@@ -91,7 +113,7 @@ def capture(
     _within(wanted, remaining, "capturable")
     if wanted < payment.authorised_total and not can(payment, Capability.PARTIAL_CAPTURE):
         raise NotAllowed("partial_unsupported", "This provider captures only the whole amount.", remaining=remaining)
-    return _save(Capture(amount=wanted, requested_from=requested_from), payment, source, requested_by)
+    return wanted
 
 
 def cancel(
@@ -102,6 +124,12 @@ def cancel(
     requested_from: str | None = None,
 ) -> Cancellation:
     """Ask to let a hold go. Raises NotAllowed."""
+    hold = Cancellation(amount=judge_cancel(payment), requested_from=requested_from)
+    return _save(hold, payment, source, requested_by)
+
+
+def judge_cancel(payment: Payment) -> int:
+    """How much would be let go. Raises NotAllowed; changes nothing."""
     if not can(payment, Capability.CANCEL):
         raise NotAllowed("unsupported", "This provider lets holds go only by itself.")
     if payment.captured_total or not payment.held:
@@ -110,8 +138,7 @@ def cancel(
         raise NotAllowed("capturing", "A capture is on its way.")
     if is_cancelling(payment):
         raise NotAllowed("cancelling", "The hold is already being let go.")
-    hold = Cancellation(amount=payment.held, requested_from=requested_from)
-    return _save(hold, payment, source, requested_by)
+    return payment.held
 
 
 def close(payment: Payment) -> Cancellation | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from checkout.orders import actions
 from checkout.orders.links import page_url
-from checkout.orders.models import Order, Payment
+from checkout.orders.models import Order, Payment, Shipment
 from providers.money import Money
 
 
@@ -37,6 +38,8 @@ def order_object(order: Order) -> dict[str, Any]:
         "created_at": timestamp(order.created_at),
         "expires_at": timestamp(order.expires_at),
         "payments": [payment_object(payment) for payment in order.payments.all()],
+        "shipments": [shipment_object(shipment) for shipment in order.shipments.all()],
+        "actions": [action_object(action) for action in actions.of_order(order)],
     }
 
 
@@ -51,10 +54,36 @@ def payment_object(payment: Payment) -> dict[str, Any]:
         "decline_category": payment.decline_category or None,
         "card": card if payment.card_last4 else None,
         "three_ds": {"wish": payment.three_ds_wish, **payment.three_ds},
+        "capture_pending": payment.awaits_capture,
         "authorised_minor": payment.authorised_total,
         "captured_minor": payment.captured_total,
         "refunded_minor": payment.refunded_total - payment.reversed_total,
         "created_at": timestamp(payment.created_at),
+    }
+
+
+def shipment_object(shipment: Shipment) -> dict[str, Any]:
+    return {
+        "id": str(shipment.public_id),
+        "carrier": shipment.carrier,
+        "number": shipment.number,
+        "shipped_on": shipment.shipped_on.isoformat(),
+        "direction": shipment.direction,
+        "status": shipment.status,
+        "url": shipment.url,
+        "uploads": [
+            {"payment": str(upload.payment.public_id), "status": upload.status, "error_code": upload.error_code or None}
+            for upload in shipment.uploads.select_related("payment")
+        ],
+    }
+
+
+def action_object(action: actions.Action) -> dict[str, Any]:
+    return {
+        "action": action.verb,
+        "payment": str(action.payment.public_id) if action.payment else None,
+        "maximum_minor": action.maximum,
+        "can_be_partial": action.can_be_partial,
     }
 
 
