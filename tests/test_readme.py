@@ -13,8 +13,10 @@ import pytest
 from django.test import Client
 
 from checkout.merchants.models import ApiKey
-from checkout.orders import gateway
+from checkout.orders import catalogue, gateway
 from checkout.orders.models import Order
+from providers.simulation.simulation import Simulation
+from providers.simulation.tables import markdown
 from tests.factories import a_merchant
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,9 +50,18 @@ def test_the_first_payment_works_as_printed():
     assert answer.json()["url"].endswith(Order.objects.get().page_token)
 
 
-def test_the_table_of_providers_names_each_one():
-    names = {provider.name for slug, provider in gateway.catalogue().items() if (ROOT / "providers" / slug).is_dir()}
+def test_the_table_of_providers_is_the_generated_one(monkeypatch):
+    ours = {slug: one for slug, one in gateway.catalogue().items() if (ROOT / "providers" / slug).is_dir()}
+    monkeypatch.setattr(gateway, "catalogue", lambda: ours)
+    section = README.split("## Providers")[1].split("\n## ")[0]
 
-    assert names == set(
-        re.findall(r"^\| (\w[\w ]*) \|", README.split("## Providers")[1].split("##")[0], re.MULTILINE)
-    ) - {"provider"}
+    assert catalogue.table() in section, "run bin/describe"
+
+
+def test_the_tables_of_test_cards_are_the_simulators_own():
+    simulation = Simulation(":memory:")
+    generated = markdown(simulation)
+    simulation.stop()
+
+    document = (ROOT / "docs" / "test-cards.md").read_text()
+    assert generated.strip() in document, "run bin/describe"

@@ -13,7 +13,8 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -30,7 +31,7 @@ from checkout.orders import gateway, links
 from checkout.sealing import SealBroken
 from checkout.tenancy import Mode
 from checkout.webhooks.models import RefusedDeliveries
-from providers.contract import Capability, is_secret
+from providers.contract import Capability, ProviderError, is_secret
 
 CAPABILITIES = {
     Capability.CAPTURE: _("Capture held money"),
@@ -43,7 +44,11 @@ CAPABILITIES = {
     Capability.UPLOAD_TRACKING: _("Tracking numbers"),
     Capability.SAVE_CARD: _("Save a card"),
     Capability.PAY_WITH_TOKEN: _("Pay with a saved card"),
+    Capability.MERCHANT_INITIATED: _("Charge a saved card while the shopper is away"),
+    Capability.REMOVE_CARD: _("Forget a saved card"),
     Capability.THREE_DS_WISH: _("3-D Secure as wished"),
+    Capability.CLOSE_UNPAID: _("Close what nobody paid"),
+    Capability.SUBSCRIBE: _("Set its webhook address by itself"),
 }
 
 
@@ -241,6 +246,33 @@ class ProviderAccountAdmin(TenantAdmin):
     def refused(self, account: Any) -> int:
         return account.recently_refused or 0
 
+    # ------------------------------------------------------------------------------------------------ webhook address
+
+    def get_urls(self) -> list[URLPattern]:
+        subscribe = self.admin_site.admin_view(self.subscribe_view)
+        return [path("<int:pk>/subscribe/", subscribe, name="merchants_provideraccount_subscribe"), *super().get_urls()]
+
+    def subscribe_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Have the provider send its webhooks here from now on."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        account = self.get_queryset(request).filter(pk=pk).first()
+        if account is None:
+            raise Http404
+        access.require(request.user, Act.SET_UP, account.merchant_id)
+        try:
+            subscription = gateway.subscribe(account)
+        except (ProviderError, gateway.AccountUnusable) as error:
+            code = getattr(error, "code", "") or gettext("settings")
+            text = gettext("%(provider)s did not take the address: %(code)s.")
+            self.message_user(request, text % {"provider": account.name, "code": code}, "ERROR")
+        else:
+            self.log_change(request, account, [{"changed": {"fields": ["webhook address at the provider"]}}])
+            text = gettext("%(provider)s sends its webhooks here now: %(status)s.")
+            said = subscription.status or gettext("accepted")
+            self.message_user(request, text % {"provider": account.name, "status": said}, "SUCCESS")
+        return HttpResponseRedirect("../change/")
+
     # ---------------------------------------------------------------------------------------------------------- form
 
     def add_view(
@@ -321,6 +353,7 @@ def _panel(account: ProviderAccount) -> dict[str, Any]:
         "account": account,
         "webhook_url": links.webhook_url(account),
         "capabilities": _capabilities(account.provider),
+        "subscribes": Capability.SUBSCRIBE in gateway.provider_class(account.provider).capabilities,
         "refused": account.refused_deliveries.filter(day__gte=month)
         .values("reason")
         .annotate(number=Sum("count"))

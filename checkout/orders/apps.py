@@ -9,7 +9,7 @@ class OrdersConfig(AppConfig):
 
     def ready(self) -> None:
         from checkout import work
-        from checkout.orders import operations, saved_cards, shipping
+        from checkout.orders import checks, operations, saved_cards, shipping  # noqa: F401 - checks register themselves
         from checkout.orders.models import (
             Cancellation,
             Capture,

@@ -17,8 +17,9 @@ from django.http import Http404
 
 import providers
 from checkout.merchants.models import ProviderAccount
+from checkout.orders import links
 from checkout.sealing import SealBroken
-from providers.contract import Provider
+from providers.contract import Provider, Subscription
 from providers.http import Http
 
 
@@ -65,6 +66,18 @@ def connect(account: ProviderAccount) -> Provider:
     except SealBroken as error:
         raise AccountUnusable(f"the credentials of account {account.pk} do not open: {error}") from None
     return provider_class(account.provider)(config, _http(account.pk, account.base_url))
+
+
+def subscribe(account: ProviderAccount) -> Subscription:
+    """Have the provider send its webhooks to us, and keep what it hands out for that.
+
+    Raises ProviderError or AccountUnusable; then nothing was changed here.
+    """
+    subscription = connect(account).subscribe(links.webhook_url(account))
+    if subscription.credentials:
+        account.set_credentials({**account.credentials, **subscription.credentials})
+        account.save(update_fields=("sealed_credentials",))
+    return subscription
 
 
 def account_or_404(slug: str, webhook_id: UUID) -> tuple[ProviderAccount, Provider]:

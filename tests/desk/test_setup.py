@@ -11,8 +11,10 @@ from checkout.events.models import Endpoint
 from checkout.merchants.models import ApiKey, Member, ProviderAccount
 from checkout.orders import gateway, links
 from checkout.webhooks import inbox
-from providers.contract import Delivery
-from tests.factories import an_account
+from providers.contract import Delivery, Rejected
+from tests.factories import a_merchant, an_account
+
+from providers.zenith import DESK  # isort: skip
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -153,6 +155,45 @@ def test_the_page_shows_where_webhooks_go_and_what_was_refused(owner, account):
     assert links.webhook_url(account) in html
     assert "1 delivery was refused in 30 days: bad_signature." in html
     assert "Refund a part" in html
+
+
+def at_zenith(merchant):
+    DESK.reset()
+    return an_account(merchant, name="Zenith", provider="zenith", credentials={"key": "old"})
+
+
+def test_a_provider_that_can_is_given_the_webhook_address(owner, merchant):
+    account = at_zenith(merchant)
+    assert "Give it to the provider now" in owner.get(change(account)).content.decode()
+
+    answer = owner.post(f"/admin/merchants/provideraccount/{account.pk}/subscribe/", follow=True)
+
+    account.refresh_from_db()
+    assert "ACTIVE" in answer.content.decode()
+    assert DESK.asked == [("subscribe", links.webhook_url(account))]
+    assert account.credentials == {"key": "handed-out"}, "a secret that it hands out is kept"
+    assert "handed-out" not in answer.content.decode()
+
+
+def test_a_provider_that_refuses_the_address_changes_nothing(owner, merchant):
+    account = at_zenith(merchant)
+    DESK.say("subscribe", Rejected("no", code="6001"))
+
+    answer = owner.post(f"/admin/merchants/provideraccount/{account.pk}/subscribe/", follow=True)
+
+    account.refresh_from_db()
+    assert "6001" in answer.content.decode()
+    assert account.credentials == {"key": "old"}
+
+
+def test_only_somebody_who_sets_up_gives_the_address_away(merchant, log_in):
+    account = at_zenith(merchant)
+    url = f"/admin/merchants/provideraccount/{account.pk}/subscribe/"
+
+    assert log_in(a_merchant()).post(url).status_code == 404
+    assert log_in(merchant, "viewer").post(url).status_code in {403, 404}
+    assert log_in(merchant, "owner").get(url).status_code == 405
+    assert DESK.asked == []
 
 
 # ---------------------------------------------------------------------------------------------------------------- keys

@@ -14,6 +14,10 @@ class Provider(Acme):
     name = "Bare"
     capabilities: frozenset[contract.Capability] = frozenset()
     methods = (Method("form"), Method("qr"), Method("transfer"))
+    capture = contract.Provider.capture
+    cancel = contract.Provider.cancel
+    refund = contract.Provider.refund
+    fetch_refund = contract.Provider.fetch_refund
 
 
 __all__ = ("Config", "Provider")
