@@ -211,6 +211,9 @@ PREAUTH_STATES: Mapping[str, Status | None] = {
 }
 """The pre-authorisation query's ``ret_code``."""
 
+AWAITS_SHOPPER = frozenset({"WAITING", "2003", "PR08"})
+"""Of either query: nobody has handed in a code, so nothing is under way."""
+
 CAPTURE_STATES: Mapping[str, OperationStatus] = {
     "PR11": OperationStatus.SUCCEEDED,
     "PR12": OperationStatus.PENDING,

@@ -687,7 +687,8 @@ def _of_order(answer: Answer, payment: PaymentRef) -> PaymentReport:
         return _report(answer, payment, status=status, authorised=paid, captured=paid, refunded=given_back)
     if status is Status.AUTHORISED:
         return _report(answer, payment, status=status, authorised=_total(answer.fields))
-    return _report(answer, payment, status=status, decline=_decline(word) if status is Status.FAILED else None)
+    why = _decline(word) if status is Status.FAILED else None
+    return _report(answer, payment, status=status, decline=why, awaits_shopper=word in mapping.AWAITS_SHOPPER)
 
 
 def _of_hold(order: Answer, hold: Answer, payment: PaymentRef) -> PaymentReport:
@@ -700,7 +701,8 @@ def _of_hold(order: Answer, hold: Answer, payment: PaymentRef) -> PaymentReport:
     facts["provider_reference"] = hold.text("oid_paybill") or order.text("oid_paybill")
     if status in {Status.PENDING, Status.FAILED, Status.EXPIRED}:
         why = None if status is Status.PENDING else _decline(hold.code)
-        return _report(order, payment, status=status, decline=why, **facts)
+        waits = hold.code in mapping.AWAITS_SHOPPER
+        return _report(order, payment, status=status, decline=why, awaits_shopper=waits, **facts)
     held = _total(hold.fields if hold.fields.get("money_order") else order.fields)
     if status is Status.AUTHORISED:
         return _report(order, payment, status=status, authorised=held, **facts)

@@ -11,8 +11,9 @@ import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import Mock
 
 import pytest
@@ -60,9 +61,13 @@ from providers.http import Http, HttpAnswer
 from providers.lianlian import mapping, signing
 from providers.lianlian.mapping import Action
 from providers.money import Money
+from tests.providers.conformance import NUMBER as NUMBER_IN_CONFORMANCE
 from tests.providers.conformance import (
     Canned,
+    ProviderConformance,
+    Recording,
     compact,
+    money,
     nobody_listens,
     plain,
     recordings,
@@ -210,6 +215,7 @@ def new_key(bits: int = 1024) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, bits)
 
 
+@cache
 def private_text(key: Any, *, form: str = "PKCS8", encoding: str = "PEM") -> str:
     """A private key as people paste it: a PEM, or bare Base64."""
     der = key.private_bytes(
@@ -220,6 +226,7 @@ def private_text(key: Any, *, form: str = "PKCS8", encoding: str = "PEM") -> str
     return der.decode() if encoding == "PEM" else base64.b64encode(der).decode()
 
 
+@cache
 def public_text(key: Any, *, form: str = "SubjectPublicKeyInfo", encoding: str = "PEM") -> str:
     der = key.public_key().public_bytes(
         getattr(serialization.Encoding, encoding), getattr(serialization.PublicFormat, form)
@@ -235,6 +242,12 @@ def signed(
 ) -> dict[str, Any]:
     whole = {"oid_partner": MERCHANT, **fields, "sign_type": "RSA"}
     return {**whole, "sign": md5_with_rsa(their_canonical(whole, unsigned=unsigned), key)}
+
+
+def oddly_signed(fields: Mapping[str, Any], key: rsa.RSAPrivateKey = THEIR_KEY) -> dict[str, Any]:
+    """A message whose members need not be text: signed as JSON writes them."""
+    written = {name: json.dumps(value) if isinstance(value, bool) else value for name, value in fields.items()}
+    return {**fields, "oid_partner": MERCHANT, "sign_type": "RSA", "sign": signed(written, key)["sign"]}
 
 
 def delivery(fields: Mapping[str, Any], key: rsa.RSAPrivateKey = THEIR_KEY) -> Delivery:
@@ -346,6 +359,157 @@ def hold(code: str, **more: Any) -> dict[str, Any]:
 def without(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """The same answer, signed, without some of its members."""
     return signed({name: value for name, value in fields.items() if name not in {*names, "sign", "sign_type"}})
+
+
+# --------------------------------------------------------------------------------------------------------- conformance
+
+
+@cache
+def key_called(secret: str) -> rsa.RSAPrivateKey:
+    """LianLian's key, by what the tests call its secret."""
+    return new_key()
+
+
+class TestConformance(ProviderConformance):
+    slug = "lianlian"
+    provider_class = lianlian.Provider
+    answers_are_signed = True
+    amounts: ClassVar = {
+        (1, "CNY"): "0.01",
+        (3168, "CNY"): "31.68",
+        (100_000, "CNY"): "1000.00",
+        (10_000_000_000, "CNY"): "100000000.00",
+    }
+    words: ClassVar = {**mapping.ORDER_STATES, "8901": None, "2006": Status.EXPIRED}
+    accepted = Reply(200, b'{"ret_code":"0000","ret_msg":"ok"}', "application/json")
+
+    def config(self, secret: str, *, previous: str = "") -> lianlian.Config:
+        changes = {"provider_public_key_previous": public_text(key_called(previous))} if previous else {}
+        return config(provider_public_key=public_text(key_called(secret)), **changes)
+
+    def canaries(self) -> tuple[str, ...]:
+        private = private_text(OUR_KEY).splitlines()[1:-1]
+        return (*super().canaries(), *private, HOLDER, ID_NUMBER, PHONE)
+
+    def genuine_answer(self, body: bytes, sent: bytes = b"") -> tuple[bytes, dict[str, str]]:
+        """Signed, when it is a message; ``sent`` does not matter to the signature."""
+        try:
+            fields = json.loads(body)
+        except ValueError:
+            return body, {}
+        except RecursionError:
+            return body, {}
+        return (compact(oddly_signed(fields, key_called(self.secret))) if isinstance(fields, dict) else body), {}
+
+    def deliver(self, body: bytes, *, secret: str) -> Delivery:
+        fields = {**json.loads(body), "oid_partner": MERCHANT}
+        return raw_delivery(compact(signed(fields, key_called(secret)) if secret else {**fields, "sign": ""}))
+
+    def canned(self, body: bytes, status_code: int = 200) -> Canned:
+        return Canned(self.genuine_answer(body)[0], status_code)
+
+    def replay(self, recording: Recording) -> Any:
+        if recording.kind == "webhook":
+            return super().replay(recording)
+        one = self.provider(self.canned(recording.bytes, recording.answer["status_code"]))
+        about = ref(
+            reference=recording.ref.reference,
+            amount=recording.ref.amount,
+            provider_reference=recording.ref.provider_reference,
+        )
+        if recording.kind == "start":
+            return one.start(ask(reference=about.reference, amount=about.amount))
+        if recording.kind == "fetch":
+            return one.fetch(about)
+        sent = dict(recording.sent or {})
+        if recording.kind == "submit_code":
+            return one.submit_code(about, **sent)
+        return getattr(one, recording.kind)(
+            operation(reference=sent["reference"], amount=money(sent["amount"]), payment=about)
+        )
+
+    def request(self, **changes: Any) -> PaymentRequest:
+        facts = {"reference": "pay_01J9Z3K8", "card": dataclasses.replace(CARD, number=NUMBER_IN_CONFORMANCE)}
+        return ask(**{**facts, **changes})
+
+    def ref(self, **changes: Any) -> PaymentRef:
+        return ref(**{"reference": "pay_01J9Z3K8", **changes})
+
+    def sent_amount(self, body: bytes) -> tuple[str, str]:
+        return json.loads(body)["money_order"], "CNY"
+
+    def sent_reference(self, body: bytes) -> str:
+        return json.loads(body)["no_order"]
+
+    def word(self, body: Any) -> str | None:
+        return body.get("result_pay") or body.get("ret_code")
+
+    def another_event(self) -> bytes:
+        return compact({"no_agree": AGREEMENT, "user_id": "U1001"})
+
+    def wrong_types(self) -> Iterator[Any]:
+        odd = (None, True, 7, 7.5, "", "word", [], [[]], {}, {"a": 1})
+        for one in odd:
+            yield {"ret_code": one}
+            yield {"ret_code": "0000", "result_pay": one}
+            yield {"ret_code": "0000", "token": one}
+            yield {"ret_code": "0000", "no_order": one, "result_pay": "SUCCESS", "money_order": "1.00"}
+            if not isinstance(one, int | float) or isinstance(one, bool):  # a number is an amount like its text
+                yield {"ret_code": "0000", "result_pay": "SUCCESS", "money_order": one}
+                yield {"ret_code": "0000", "result_pay": "APPLY_SUCCESS", "money_order": one}
+            yield {"ret_code": "0000", "result_pay": "PROCESSING", "oid_paybill": one, "bank_code": one}
+            yield {"ret_code": "0000", "result_pay": "PROCESSING", "pay_type": one, "no_agree": one}
+
+    def test_an_amount_has_its_own_decimals_on_the_wire(self):
+        for (minor, currency), text in self.amounts.items():
+            http = self.canned(self.started().bytes)
+            self.provider(http).start(self.request(reference=OURS, amount=Money(minor, currency)))
+            assert self.sent_amount(http.requests[0].body) == (text, currency)
+
+    def test_our_reference_tells_a_repeated_call(self):
+        http = self.canned(compact({"ret_code": "0000", "token": TOKEN}))
+        for reference in ("pay_01J9Z3K8", "pay_01J9Z3K8", "pay_01J9Z3K9"):
+            self.provider(http).start(self.request(reference=reference))
+
+        assert [self.sent_reference(one.body) for one in http.requests] == [
+            "pay_01J9Z3K8",
+            "pay_01J9Z3K8",
+            "pay_01J9Z3K9",
+        ]
+
+    def test_a_webhook_without_a_signature_is_refused(self, webhook):
+        for sign in ({}, {"sign": ""}, {"sign": " "}, {"sign": None}, {"sign": [""]}):
+            body = compact({**webhook.body, "oid_partner": MERCHANT, "sign_type": "RSA", **sign})
+            with pytest.raises(BadSignature):
+                self.provider(Canned(b"")).verify_webhook(raw_delivery(body))
+
+    @pytest.mark.parametrize("junk", ["0" * 64, "é" * 64, "a,b", "=", "0" * 100_000])
+    def test_a_garbled_signature_is_refused(self, junk):
+        body = compact({**json.loads(self.delivered().body), "sign": junk})
+
+        with pytest.raises(BadSignature):
+            self.provider(Canned(b"")).verify_webhook(raw_delivery(body))
+
+    def test_nothing_shows_a_secret_or_a_card(self):
+        http = self.canned(compact({"ret_code": "0000", "token": TOKEN}))
+        one = self.provider(http, previous=self.other_secret)
+        request = self.request(store_card=True)
+        seen = (one.config, one, http, request, request.card, one.start(request), http.answer, self.delivered())
+
+        for each in (*seen, *one.parse_webhook(self.delivered())):
+            self.assert_clean(f"{each!r} {each}")
+
+
+OPERATIONS_RECORDED = [
+    one for one in recordings("lianlian") if one.kind in {"submit_code", "capture", "cancel", "refund", "fetch_refund"}
+]
+
+
+@pytest.mark.parametrize("recording", OPERATIONS_RECORDED, ids=[one.name for one in OPERATIONS_RECORDED])
+def test_a_recorded_operation_says_what_it_says(recording):
+    said = plain(TestConformance().replay(recording))
+
+    assert {name: value for name, value in said.items() if name != "payment"} == recording.says
 
 
 # ------------------------------------------------------------------------------------------------------------- signing
@@ -1413,6 +1577,25 @@ HOLDS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("code", "word", "waits"),
+    [
+        ("", "WAITING", True),
+        ("", "PROCESSING", False),
+        ("", "FAILURE", False),
+        ("2003", "WAITING", True),
+        ("PR08", "WAITING", True),
+        ("PR09", "WAITING", False),
+        ("PR07", "SUCCESS", False),
+        ("0000", "WAITING", True),
+    ],
+)
+def test_whether_it_waits_for_the_shopper(code, word, waits):
+    report = fetch(found(word), hold(code), capture="manual") if code else fetch(found(word))
+
+    assert report.awaits_shopper is waits
+
+
 @pytest.mark.parametrize(("code", "facts"), HOLDS)
 def test_a_state_of_a_hold(code, facts):
     report = fetch(found("SUCCESS", pay_type="F"), hold(code), capture="manual")
@@ -1696,12 +1879,6 @@ def test_an_event_id_is_short_and_plain_whatever_comes(odd):
     assert 0 < len(event_id) <= 100
     assert event_id.isascii()
     assert event_id.isprintable()
-
-
-def oddly_signed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """With JSON's own way of writing what is no text."""
-    written = {name: json.dumps(value) if isinstance(value, bool) else value for name, value in fields.items()}
-    return {**fields, "oid_partner": MERCHANT, "sign_type": "RSA", "sign": signed(written)["sign"]}
 
 
 ODD = [None, True, False, 0, 7, 7.5, "", " ", "x", "\x00", "号", "9" * 5000, "-1", "1e9", "NaN"]
