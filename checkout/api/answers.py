@@ -15,7 +15,9 @@ from checkout.orders.models import OrderStatus, Step
 from providers.contract import (
     DeclineCategory,
     Direction,
+    DisputeStatus,
     OperationStatus,
+    Purpose,
     ShipmentStatus,
     Status,
     ThreeDSWish,
@@ -37,6 +39,47 @@ class CardAnswer(Answer):
     expiry: str = Field(description="MM/YYYY", examples=["12/2030"])
 
 
+class DisputeAnswer(Answer):
+    """Money that a card scheme may take back, or has taken."""
+
+    id: str
+    stage: str
+    status: DisputeStatus
+    category: str
+    reason_code: str
+    amount_minor: int | None
+    respond_by: datetime | None
+
+
+class OperationAnswer(Answer):
+    """A capture, a refund or a release. Only ``succeeded`` moved money."""
+
+    id: UUID
+    payment: UUID
+    order: UUID
+    amount_minor: int = Minor
+    amount: str = Decimal
+    currency: str
+    status: OperationStatus
+    reason: str
+    error_code: str | None = Field(description="the provider's own")
+    created_at: datetime
+
+
+class SavedCardAnswer(Answer):
+    id: UUID
+    customer: str
+    brand: str
+    last4: str
+    expiry: str = Field(description="MM/YYYY")
+    purpose: Purpose = Field(description="what the shopper agreed to")
+    created_at: datetime
+
+
+class CardsAnswer(Answer):
+    cards: list[SavedCardAnswer]
+
+
 class PaymentAnswer(Answer):
     """One attempt to pay the order."""
 
@@ -52,6 +95,7 @@ class PaymentAnswer(Answer):
     authorised_minor: int = Minor
     captured_minor: int = Minor
     refunded_minor: int = Minor
+    disputes: list[DisputeAnswer]
     created_at: datetime
 
 

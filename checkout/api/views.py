@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
-from ninja.security import HttpBearer
 
-from checkout.api import idempotency, problems
+from checkout.api import cards, idempotency, money, parcels, problems
+from checkout.api.access import BearerKey, actor_of, find, key_of
 from checkout.api.answers import IDEMPOTENCY_KEY, OrderAnswer, described_as_problems, refusals
 from checkout.api.bodies import OrderBody, StrictJson
 from checkout.api.problems import Problem
@@ -22,30 +20,7 @@ from checkout.orders.creation import InvalidOrder, create_order
 from checkout.orders.intents import NotAllowed
 from checkout.orders.models import Order
 from checkout.orders.presentation import order_object
-
-USED_EVERY = timedelta(minutes=1)
-"""How exactly a key's last use is kept."""
-
-
-class BearerKey(HttpBearer):
-    """``Authorization: Bearer sk_test_…``; merchant and mode come from the key and from nowhere else."""
-
-    def __init__(self, scope: Scope) -> None:
-        super().__init__()
-        self.scope = scope
-
-    def authenticate(self, request: HttpRequest, token: str) -> ApiKey | None:
-        key = ApiKey.find(token)
-        if key is None:
-            return None
-        if self.scope not in key.scopes:
-            raise Problem(403, "missing_scope", f"This key lacks the scope {self.scope}.")
-        now = timezone.now()
-        if key.last_used_at is None or now - key.last_used_at > USED_EVERY:
-            ip = request.META.get("REMOTE_ADDR") or None
-            ApiKey.objects.filter(pk=key.pk).update(last_used_at=now, last_used_ip=ip)
-        return key
-
+from checkout.orders.shipping import InvalidShipment
 
 api = NinjaAPI(
     title="Paydesk API",
@@ -72,7 +47,7 @@ def openapi(request: HttpRequest) -> HttpResponse:
 )
 def create(request: HttpRequest, body: OrderBody) -> HttpResponse:
     """Save an order and answer with the URL where it is paid. No provider is called."""
-    key = _key(request)
+    key = key_of(request)
 
     def act() -> HttpResponse:
         fields = body.model_dump(exclude={"customer", "billing", "shipping"})
@@ -81,7 +56,7 @@ def create(request: HttpRequest, body: OrderBody) -> HttpResponse:
             for name in ("customer", "billing", "shipping")
             if (given := getattr(body, name)) is not None
         }
-        order = create_order(key.merchant, key.mode, **fields, **people, actor=f"key:{key.prefix}")
+        order = create_order(key.merchant, key.mode, **fields, **people, actor=actor_of(key))
         return JsonResponse(order_object(order), status=201)
 
     return idempotency.once(request, key, act)
@@ -95,7 +70,7 @@ def create(request: HttpRequest, body: OrderBody) -> HttpResponse:
 )
 def read(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """The order as it is committed now."""
-    return JsonResponse(order_object(_order(_key(request), order_id)))
+    return JsonResponse(order_object(_order(key_of(request), order_id)))
 
 
 @api.post(
@@ -107,30 +82,21 @@ def read(request: HttpRequest, order_id: UUID) -> HttpResponse:
 )
 def cancel(request: HttpRequest, order_id: UUID) -> HttpResponse:
     """No longer to be paid; held money is let go. Cancelling twice is as good as once."""
-    key = _key(request)
+    key = key_of(request)
     order = _order(key, order_id)
 
     def act() -> HttpResponse:
-        try:
-            cancelled = operations.cancel_order(order, actor=f"key:{key.prefix}")
-        except NotAllowed as error:
-            raise Problem(409, error.code, str(error)) from None
-        return JsonResponse(order_object(cancelled))
+        return JsonResponse(order_object(operations.cancel_order(order, actor=actor_of(key))))
 
     return idempotency.once_outside(request, key, act)
 
 
-def _key(request: HttpRequest) -> ApiKey:
-    key: ApiKey = request.auth  # type: ignore[attr-defined]
-    return key
-
-
 def _order(key: ApiKey, order_id: UUID) -> Order:
-    """Somebody else's order, one of the other mode and one that never was are the same 404."""
-    order = Order.objects.of(key.merchant, key.mode).filter(public_id=order_id).select_related("merchant").first()
-    if order is None:
-        raise Problem(404, "not_found", "There is no such order.")
-    return order
+    return find(Order.objects.select_related("merchant"), key, order_id, "order")
+
+
+for one in (money.router, parcels.router, cards.router):
+    api.add_router("", one)
 
 
 # -------------------------------------------------------------------------------------------------------------- errors
@@ -141,8 +107,15 @@ def _problem(request: HttpRequest, error: Problem) -> HttpResponse:
     return problems.answer(request, error)
 
 
+@api.exception_handler(NotAllowed)
+def _not_allowed(request: HttpRequest, error: NotAllowed) -> HttpResponse:
+    """What state or provider forbid now; what could be asked for instead stands in the order's ``actions``."""
+    return problems.answer(request, Problem(409, error.code, str(error)))
+
+
+@api.exception_handler(InvalidShipment)
 @api.exception_handler(InvalidOrder)
-def _invalid(request: HttpRequest, error: InvalidOrder) -> HttpResponse:
+def _invalid(request: HttpRequest, error: InvalidOrder | InvalidShipment) -> HttpResponse:
     details = [{"field": error.field, "detail": str(error)}]
     return problems.answer(request, Problem(422, "invalid_field", str(error), field=error.field, errors=details))
 

@@ -85,7 +85,11 @@ class Member(models.Model):
 class Scope(models.TextChoices):
     READ = "read"
     ORDERS = "orders:write"
+    CAPTURES = "captures:write"
     REFUNDS = "refunds:write"
+    CARDS = "cards:write"
+    """Charge and remove saved cards."""
+    SHIPMENTS = "shipments:write"
 
 
 class ApiKey(TenantRow):

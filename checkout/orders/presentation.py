@@ -7,7 +7,7 @@ from typing import Any
 
 from checkout.orders import actions
 from checkout.orders.links import page_url
-from checkout.orders.models import Order, Payment, Shipment
+from checkout.orders.models import Dispute, Operation, Order, Payment, SavedCard, Shipment
 from providers.money import Money
 
 
@@ -58,7 +58,49 @@ def payment_object(payment: Payment) -> dict[str, Any]:
         "authorised_minor": payment.authorised_total,
         "captured_minor": payment.captured_total,
         "refunded_minor": payment.refunded_total - payment.reversed_total,
+        "disputes": [dispute_object(dispute) for dispute in payment.disputes.all()],
         "created_at": timestamp(payment.created_at),
+    }
+
+
+def operation_object(operation: Operation) -> dict[str, Any]:
+    """A capture, refund or release. Asked for is not done: only ``succeeded`` moved money."""
+    money = Money(operation.amount, operation.payment.currency)
+    return {
+        "id": str(operation.public_id),
+        "payment": str(operation.payment.public_id),
+        "order": str(operation.payment.order.public_id),
+        "amount_minor": operation.amount,
+        "amount": money.decimal,
+        "currency": money.currency,
+        "status": operation.status,
+        "reason": operation.reason,
+        "error_code": operation.error_code or None,
+        "created_at": timestamp(operation.created_at),
+    }
+
+
+def saved_card_object(card: SavedCard) -> dict[str, Any]:
+    return {
+        "id": str(card.public_id),
+        "customer": card.customer_reference,
+        "brand": card.brand,
+        "last4": card.last4,
+        "expiry": card.expiry,
+        "purpose": card.consent.purpose,
+        "created_at": timestamp(card.created_at),
+    }
+
+
+def dispute_object(dispute: Dispute) -> dict[str, Any]:
+    return {
+        "id": dispute.provider_reference,
+        "stage": dispute.stage,
+        "status": dispute.status,
+        "category": dispute.category,
+        "reason_code": dispute.reason_code,
+        "amount_minor": dispute.amount,
+        "respond_by": timestamp(dispute.respond_by) if dispute.respond_by else None,
     }
 
 

@@ -441,7 +441,7 @@ def test_a_paid_order_cannot_be_cancelled(api, merchant):
 def test_the_openapi_file_is_served_to_everybody_who_asks_by_get(client):
     document = client.get("/api/v1/openapi.json").json()
 
-    assert set(document["paths"]) == {"/api/v1/orders", "/api/v1/orders/{order_id}", "/api/v1/orders/{order_id}/cancel"}
+    assert {"/api/v1/orders", "/api/v1/orders/{order_id}", "/api/v1/orders/{order_id}/cancel"} < set(document["paths"])
     assert client.put("/api/v1/openapi.json").status_code == 405
 
 
