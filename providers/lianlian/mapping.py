@@ -124,6 +124,8 @@ def meaning(code: str) -> Meaning:
 SUCCESS = "0000"
 VERIFICATION_NEEDED = frozenset({"0000", "8888"})
 """With a token: Easypay's pages say the first, sibling products the second."""
+ANOTHER_CODE = "8888"
+"""As the answer to a code: a further one is needed."""
 EXPIRED = "2006"
 NO_SUCH_RECORD = frozenset({"8901", "9093", "5002"})
 """As the answer to a query."""
@@ -190,6 +192,7 @@ ORDER_STATES: Mapping[str, Status] = {
 }
 """``result_pay``. For a hold, SUCCESS and REFUND say nothing: the pre-authorisation query does."""
 
+NO_RESULT = frozenset({"", "WAITING"})
 REFUNDED_STATE = "REFUND"
 HOLD_TYPES = frozenset({"F", "G"})
 """``pay_type`` of a pre-authorisation, on a credit and on a debit card."""

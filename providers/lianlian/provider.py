@@ -203,8 +203,8 @@ class Provider(contract.Provider):
             return Started(PaymentReport(reference=request.reference, status=Status.FAILED, decline=why), Wait())
         answer = self._call(mapping.APPLY, self._body(self._application(request), sign_type=self.config.sign_type))
         ref = PaymentRef(reference=request.reference, amount=request.amount, capture=request.capture)
-        token = answer.text("token", TOKEN)
-        if answer.code in mapping.VERIFICATION_NEEDED and token and not answer.fields.get("result_pay"):
+        token = _token(answer)
+        if token:
             phone = request.card.phone if request.card and not request.stored else ""
             return Started(_report(answer, ref, status=Status.PENDING), EnterCode(token, _masked(phone)))
         return _started(answer, ref)
@@ -219,8 +219,8 @@ class Provider(contract.Provider):
         problem = mapping.CODE_PROBLEMS.get(answer.code)
         if problem:
             return Started(waiting, EnterCode(handle if problem is CodeProblem.WRONG else "", problem=problem))
-        token = answer.text("token", TOKEN)
-        if answer.code == "8888" or (answer.code == mapping.SUCCESS and token and not answer.fields.get("result_pay")):
+        token = _token(answer)
+        if token or answer.code == mapping.ANOTHER_CODE:
             step = EnterCode(token or handle, problem=CodeProblem.ANOTHER)
             return Started(_report(answer, payment, status=Status.PENDING), step)
         return _started(answer, payment)
@@ -233,9 +233,7 @@ class Provider(contract.Provider):
         if order.code in mapping.NO_SUCH_RECORD:
             return PaymentReport(reference=payment.reference, absent=True, raw=_raw(order.fields))
         _same_order(order, payment)
-        if order.code == mapping.EXPIRED:
-            return _report(order, payment, status=Status.EXPIRED, decline=_decline(mapping.EXPIRED))
-        if order.code != mapping.SUCCESS:
+        if order.code not in {mapping.SUCCESS, mapping.EXPIRED}:
             raise _no_usable(order)
         if not _is_hold(order, payment):
             return _of_order(order, payment)
@@ -653,6 +651,13 @@ def _started(answer: Answer, payment: PaymentRef) -> Started:
     return Started(_of_order(answer, payment), Wait())
 
 
+def _token(answer: Answer) -> str:
+    """What the shopper's code is to be handed in with; nothing once the answer has a result."""
+    is_asked_for = answer.code in mapping.VERIFICATION_NEEDED
+    has_result = answer.text("result_pay") not in mapping.NO_RESULT
+    return answer.text("token", TOKEN) if is_asked_for and not has_result else ""
+
+
 def _no_usable(answer: Answer) -> ProviderError:
     if answer.action is Action.CFG:
         return Rejected("LianLian does not accept this request", code=answer.code)
@@ -675,6 +680,8 @@ def _is_hold(answer: Answer, payment: PaymentRef) -> bool:
 
 def _of_order(answer: Answer, payment: PaymentRef) -> PaymentReport:
     """An order by its ``result_pay``. A hold that "succeeded" is not captured: what it is, a fetch finds out."""
+    if answer.code == mapping.EXPIRED:
+        return _report(answer, payment, status=Status.EXPIRED, decline=_decline(mapping.EXPIRED))
     word = answer.text("result_pay")
     if word not in mapping.ORDER_STATES:
         logger.warning("lianlian_state_unknown reference=%s", payment.reference)

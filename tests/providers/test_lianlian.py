@@ -1081,6 +1081,16 @@ def test_a_token_asks_for_the_code(code):
     assert started.report.provider_reference == THEIRS
 
 
+def test_an_order_that_waits_waits_for_the_code():
+    assert start(found("WAITING", token=TOKEN)).step == EnterCode(TOKEN, "138****0000")
+    assert submit(found("WAITING", token=TOKEN)).step == EnterCode(TOKEN, problem=CodeProblem.ANOTHER)
+
+
+@pytest.mark.parametrize("word", ["SUCCESS", "PROCESSING", "FAILURE"])
+def test_once_there_is_a_result_no_code_is_asked_for(word):
+    assert start(found(word, token=TOKEN)).step == submit(found(word, token=TOKEN)).step == Wait()
+
+
 def test_of_a_saved_card_the_phone_is_not_known():
     assert start(yes(token=TOKEN), card=None, stored=StoredCard(AGREEMENT)).step == EnterCode(TOKEN)
 
@@ -1648,6 +1658,12 @@ def test_of_a_hold_without_a_state_the_order_query_tells_all_but_money_taken(wor
     report = fetch(found(word), hold(code), capture="manual")
 
     assert (report.status, report.captured, report.refunded) == (status, None, None)
+
+
+def test_a_hold_outlives_its_order():
+    assert fetch(no("2006"), hold("PR07"), capture="manual").status is Status.AUTHORISED
+    for code in ("0000", "2006", "8901"):
+        assert fetch(no("2006"), hold(code), capture="manual").status is Status.EXPIRED
 
 
 def test_of_a_hold_may_less_have_been_taken():
