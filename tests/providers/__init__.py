@@ -1,3 +1,3 @@
 import pytest
 
-pytest.register_assert_rewrite("tests.providers.conformance")
+pytest.register_assert_rewrite("tests.providers.conformance", "tests.providers.disorder")

@@ -25,7 +25,8 @@ from cryptography.x509.oid import NameOID
 
 from providers.contract import OutcomeUnknown, ProviderError, Rejected, Unreachable
 from providers.http import Http, HttpAnswer
-from tests.providers.conformance import (
+from tests.providers.conformance import told
+from tests.providers.transports import (
     BOUNDED,
     PATIENT,
     Play,
@@ -37,7 +38,6 @@ from tests.providers.conformance import (
     raw,
     reset,
     silence,
-    told,
 )
 
 OK = b'{"code":0}'

@@ -142,7 +142,7 @@ class TestConformance(ProviderConformance):
                 yield {"code": 0, "data": {"pay_order_id": THEIRS, "order_data": {member: one}}}
             for member in ("records", "list", "rows"):
                 yield {"code": 0, "data": {member: one}}
-            order = {"request_id": "pay_01J9Z3K8", "order_status": one}
+            order = {"request_id": "P01J9Z3K8", "order_status": one}
             yield {"code": 0, "data": order}
             yield {"code": 0, "data": {**order, "order_status": "PENDING_PAY", "channel_biz_data": one}}
             yield {"code": 0, "data": {**order, "order_status": "PENDING_PAY", "channel_biz_data": {"3ds": one}}}
