@@ -142,6 +142,8 @@ class ProviderSimulator(ABC):
     #: First path segments below ``/<slug>`` that a shop's own form may post a browser to. They decide nothing: they
     #: only lead on to a page.
     landings: ClassVar[frozenset[str]] = frozenset()
+    #: Seconds a merchant has to answer a webhook, where that is less than the simulation allows.
+    webhook_time_out_s: ClassVar[float | None] = None
 
     def __init__(self, simulation: "Simulation") -> None:
         self.simulation = simulation

@@ -135,13 +135,15 @@ class Webhooks:
         if not self._simulation.allow_remote and not is_loopback(urlsplit(row["url"]).hostname or ""):
             return None, b"", "not sent: only loopback addresses are allowed without --allow-remote", 0
         message = self._message(row)
+        own_limit = self._simulation.simulators[row["provider"]].webhook_time_out_s
+        time_out_s = self._time_out_s if own_limit is None else min(own_limit, self._time_out_s)
         begun = time.monotonic()
         status, reply, error = None, b"", ""
         try:
             with requests.Session() as session:
                 session.trust_env = False
                 answer = session.post(
-                    message.url, data=message.body, headers=message.headers, timeout=self._time_out_s,
+                    message.url, data=message.body, headers=message.headers, timeout=time_out_s,
                     allow_redirects=False, stream=True,
                 )  # fmt: skip
                 with closed_after(answer):
