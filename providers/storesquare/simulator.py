@@ -50,6 +50,7 @@ class Simulator(ProviderSimulator):
     creates = "payment_create"
     operations = tuple(_SHIPPED["endpoints"])
     landings = frozenset({"start"})
+    webhook_time_out_s = float(_SHIPPED["webhook.ackTimeout"])
     without_dials = frozenset({"dispute_later"})  # nothing about disputes is published
     own_dials = (
         Dial("system_error_after", "answer", True, "done, but the answer is code 9999 (system error)", 24),

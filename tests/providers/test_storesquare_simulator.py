@@ -605,6 +605,71 @@ def test_of_many_equal_orders_at_once_one_is_paid(api: Api) -> None:
     assert api.books("charge") == [10099]
 
 
+ODD: tuple[Any, ...] = (
+    None,
+    0,
+    -1.5,
+    True,
+    "",
+    "x" * 300,
+    "、",
+    [],
+    {},
+    [1],
+    {"a": {"b": []}},
+    [{}],
+    "https://[",
+    1e99,
+)
+
+
+def variants(body: Any, odd: Any) -> Iterator[Any]:
+    """Copies of a body, each with one member at any depth replaced."""
+    if isinstance(body, dict):
+        for name, value in body.items():
+            yield body | {name: odd}
+            for inner in variants(value, odd):
+                yield body | {name: inner}
+    elif isinstance(body, list):
+        yield [odd]
+        for inner in variants(body[0], odd):
+            yield [inner]
+
+
+@pytest.mark.parametrize("operation", [*PATHS, "token"])
+def test_no_odd_value_is_a_system_error(api: Api, operation: str) -> None:
+    paid = api.pay(store=True)
+    order_no = paid["orderNo"]
+    api.call("tracking_add", parcel(order_no))
+    three_ds = {"authenticationResultCode": "Y", "eci": "05"}
+    body: Any = {
+        "token": {"appId": APP, "secret": SECRET},
+        "session_create": api.session_body(productInfo=[{"productName": "x", "price": "1", "quantity": "1"}]),
+        "payment_create": api.card_body(store=True, threeDsData=three_ds, shipping={"phone": {"number": "1"}}),
+        "token_payment": token_body(api, paid["transactionIdentifier"], deviceInfo=api.body("card")["deviceInfo"]),
+        "capture": {"orderNo": order_no, "tradeNo": paid["tradeNo"], "captureAmount": "1.00"},
+        "inquiry": {"orderNo": order_no, "tradeNo": paid["tradeNo"], "paymentMethodType": "card"},
+        "cancel": {"orderNo": order_no, "tradeNo": paid["tradeNo"]},
+        "refund": refund_body(order_no, "1.00", notificationUrl="https://shop.example/r"),
+        "tracking_get": {"orderNo": order_no, "trackingNo": "TN-1", "matedata": {}},
+        "tracking_add": parcel(order_no, "TN-2"),
+        "tracking_batch": [parcel(order_no, "TN-3")],
+        "tracking_update": patch(order_no, ("replace", "/status", "CANCELLED")),
+        "subscribe": subscription("https://shop.example/hook"),
+    }[operation]
+    path = PATHS.get(operation, "/v1/auth/token")
+    for odd in ODD:
+        for changed in [odd, *variants(body, odd)]:
+            answer = api.raw(path, changed)
+            assert answer.status_code < 500, (changed, answer.text)
+            assert answer.json()["requestId"]
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xff\xfe", b'{"a": "\\ud800"}', b"[" * 5000, b"nul", b'"x"', b"7"])
+def test_a_body_that_is_no_json_object_is_refused(api: Api, raw: bytes) -> None:
+    assert api.refused("inquiry", raw)[:2] in {(400, "1001"), (400, "1003")}
+
+
 # --- cards ---------------------------------------------------------------------------------------------------------
 
 
@@ -1527,6 +1592,14 @@ def test_eight_attempts_each_signed_anew_under_one_event_id(api: Api) -> None:
     waits = [round((after - before) / 1000) for before, after in itertools.pairwise(stamps)]
     assert all(abs(wait - due) <= 2 for wait, due in zip(waits, RETRIES, strict=True)), waits
     assert api.operator("GET", f"storesquare/orders/{paid['tradeNo']}")["webhooks"][0]["state"] == "given_up"
+
+
+def test_the_waits_can_be_shortened(api: Api) -> None:
+    api.app(retry_factor=0.1)
+    api.shop.replies[:] = [500, 500]
+    api.pay()
+    api.jump(9)
+    assert len(api.shop.got) == 3
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
