@@ -179,7 +179,7 @@ class Payment:
         self.is_manual = (message.fact("payment.captureMethod") or (about.capture if about else "")) == "manual"
 
     def __repr__(self) -> str:
-        return f"<Payment {self.reference} {self.state}>"
+        return "<Payment>"
 
     @property
     def amount(self) -> Money | None:
@@ -251,12 +251,28 @@ class Payment:
         return {name: text for name, text in said.items() if text}
 
     def refund(self, number: str) -> Message | None:
-        """The refund of this number among those it shows. Raises OutcomeUnknown when they cannot be read."""
+        """The refund of this number among those it shows.
+
+        Raises OutcomeUnknown when it may be there and cannot be seen: something in the list is no refund, or more was
+        given back than the list tells of.
+        """
         rows = self.message.at(*self.message.profile.paths("payment.refunds"))
-        if rows is not None and not isinstance(rows, list):
+        if not isinstance(rows, list | None):
             raise OutcomeUnknown("the refunds cannot be read", code="unreadable")
-        messages = [Message(self.message.profile, row) for row in rows or ()]
-        return next((one for one in messages if one.fact("refund.refundNumber") == number), None)
+        refunds = [Message(self.message.profile, row) for row in rows or ()]
+        found = next((one for one in refunds if one.fact("refund.refundNumber") == number), None)
+        if found is None:
+            shortest, _ = self.message.profile["validation.refundNumber"]
+            if any(len(one.fact("refund.refundNumber")) < shortest for one in refunds):
+                raise OutcomeUnknown("a refund without a number", code="unreadable")
+            if (self.refunded or 0) > sum(map(self._given_back, refunds)):
+                raise OutcomeUnknown("more was given back than is listed", code="refunds_incomplete")
+        return found
+
+    def _given_back(self, refund: Message) -> int:
+        has_succeeded = refund.profile.refund_state(refund.fact("refund.status")) == "succeeded"
+        amount = refund.money("refund.amount", self.currency)
+        return amount.minor if amount and has_succeeded else 0
 
     def _card(self) -> CardFacts | None:
         masked = self.message.fact("payment.card.masked")
@@ -309,7 +325,7 @@ def shown_step(message: Message) -> Step | str:
 def session_url(message: Message) -> str:
     """Where a hosted session goes on. Raises OutcomeUnknown when they made one that nobody can reach."""
     url = message.fact("session.url", longest=LONGEST_LINK)
-    if not url:
+    if not url.startswith(("https://", "http://")):
         raise OutcomeUnknown("a session without an address", code="no_url")
     return url
 
@@ -363,11 +379,10 @@ def parcel_status(message: Message) -> str:
     return message.profile.tracking_state(message.text(place)) or ""
 
 
-def says_same(message: Message, parcel: Mapping[str, Any]) -> bool:
-    """Whether a parcel that they know is this one. What became of it later does not matter."""
+def shows_parcel(message: Message, facts: Mapping[str, str]) -> bool:
+    """Whether the parcel in an answer has all of these."""
     root = message.profile["fields.tracking.root"]
-    names = ("orderNo", "trackingNo", "carrier", "shipmentDate", "shipmentDirection")
-    return all(message.text(f"{root}.{name}").lower() == str(parcel[name]).lower() for name in names)
+    return all(message.text(f"{root}.{name}").lower() == value.lower() for name, value in facts.items())
 
 
 def batch_reports(message: Message, requests: list[TrackingRequest]) -> dict[str, TrackingReport]:

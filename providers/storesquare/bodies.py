@@ -174,6 +174,12 @@ def parcel_query(request: TrackingRequest) -> Fields:
     return {"orderNo": request.payment.reference, "trackingNo": request.number}
 
 
+def parcel_facts(request: TrackingRequest, profile: Profile) -> dict[str, str]:
+    """What makes a parcel the one that we told of. What became of it later is not among them."""
+    told = parcel(request, profile)
+    return {name: told[name] for name in ("orderNo", "trackingNo", "carrier", "shipmentDate", "shipmentDirection")}
+
+
 def parcel_changes(request: TrackingRequest, profile: Profile) -> list[Fields]:
     """What is new of a parcel that they know, as far as the profile says that it can be changed."""
     wanted: list[tuple[str, str]] = []

@@ -266,10 +266,15 @@ class Provider(contract.Provider):
     def fetch_refund(self, request: OperationRequest) -> OperationReport:
         """The payment's inquiry lists its refunds."""
         answer = self._call("inquiry", bodies.body_of(bodies.inquiry(request.payment)))
-        known = None if answer.kind == "notFound" else self._shown(answer, request.payment).refund(request.reference)
-        if known is None:
+        if answer.kind == "notFound":
             return request.report(OperationStatus.PENDING, absent=True)
-        return answers.refund_report(request, known)
+        said = self._shown(answer, request.payment)
+        known = said.refund(request.reference)
+        if known:
+            return answers.refund_report(request, known)
+        if said.report().status is not Status.CAPTURED:
+            raise OutcomeUnknown("they do not show that there is anything to give back", code="not_captured")
+        return request.report(OperationStatus.PENDING, absent=True)
 
     def _look_again(self, about: PaymentRef) -> Payment:
         """What is true after a no: ours may be the second call of two. Raises OutcomeUnknown when nobody can say."""
@@ -336,6 +341,8 @@ class Provider(contract.Provider):
         answer = self._call("webhook_subscribe", bodies.body_of({**fields, "subscribeUrl": url}))
         if not answer.is_ok:
             raise Rejected("the address is not taken", code=answer.code)
+        if not answer.code:
+            raise OutcomeUnknown("the answer says neither yes nor no", code="unreadable")
         return _subscription(url, answer.message)
 
     def _secrets(self, scheme: Scheme) -> tuple[str, ...]:
@@ -395,12 +402,11 @@ class Provider(contract.Provider):
         answer = self._call("tracking_get", bodies.body_of(bodies.parcel_query(request)))
         if not answer.is_ok:
             return _tracking_report(request, answer, code=code)
-        state = answers.parcel_status(answer.message)
-        as_wanted = request.status is ShipmentStatus.SHIPPED or state == request.status
-        if as_wanted and answers.says_same(answer.message, bodies.parcel(request, self.profile)):
-            return _tracking_report(request, answer)
-        raw = {"orderNo": request.payment.reference, "trackingNo": request.number, "status": state}
-        return request.report(OperationStatus.FAILED, error_code=code, raw=raw)
+        report = _tracking_report(request, answer)
+        as_wanted = request.status in {ShipmentStatus.SHIPPED, report.raw["status"]}
+        if as_wanted and answers.shows_parcel(answer.message, bodies.parcel_facts(request, self.profile)):
+            return report
+        return dataclasses.replace(report, status=OperationStatus.FAILED, error_code=code)
 
     # --------------------------------------------------------------------------------------------------------- calls
 
@@ -521,35 +527,41 @@ def _hopeless(report: PaymentReport, category: DeclineCategory, code: str) -> Pa
 
 
 def _capture_report(request: OperationRequest, said: Payment) -> OperationReport:
+    """Raises OutcomeUnknown when its money cannot be read or contradicts its word."""
+    report = said.report()
+    if report.review:
+        raise OutcomeUnknown("taken, but not as they say", code=report.review)
     if said.state in mapping.ENDED:
-        code = said.decline.code if said.decline else ""
-        return request.report(OperationStatus.FAILED, error_code=code or said.state, raw=said.raw())
-    if said.state not in mapping.TAKEN:
-        return request.report(OperationStatus.PENDING, raw=said.raw())
-    if said.captured == 0:
-        raise OutcomeUnknown("taken, but nothing was taken", code="contradictory")
-    taken = Money(said.captured, request.amount.currency) if said.captured else None
-    theirs = said.provider_reference
-    return request.report(OperationStatus.SUCCEEDED, amount=taken, raw=said.raw() | {"tradeNo": theirs})
+        code = report.decline.code if report.decline else ""
+        return request.report(OperationStatus.FAILED, error_code=code or said.state, raw=report.raw)
+    if report.status is not Status.CAPTURED:
+        return request.report(OperationStatus.PENDING, raw=report.raw)
+    taken = Money(report.captured or 0, said.currency)
+    return request.report(OperationStatus.SUCCEEDED, amount=taken, raw=report.raw)
 
 
 def _cancel_report(request: OperationRequest, said: Payment, *, code: str = "") -> OperationReport:
-    """However it ended, nothing is held any more and nothing can come."""
+    """However it ended, nothing is held any more and nothing can come. Raises OutcomeUnknown like a capture's."""
+    report = said.report()
+    if report.review:
+        raise OutcomeUnknown("taken, or not", code=report.review)
     if said.state in mapping.ENDED:
-        return request.report(OperationStatus.SUCCEEDED, raw=said.raw())
-    if said.state in mapping.TAKEN:
-        return request.report(OperationStatus.FAILED, error_code=code or "captured", raw=said.raw())
-    return request.report(OperationStatus.PENDING, raw=said.raw())
+        return request.report(OperationStatus.SUCCEEDED, raw=report.raw)
+    if report.status is Status.CAPTURED:
+        return request.report(OperationStatus.FAILED, error_code=code or "captured", raw=report.raw)
+    return request.report(OperationStatus.PENDING, raw=report.raw)
 
 
 def _tracking_report(request: TrackingRequest, answer: Answer, *, code: str = "") -> TrackingReport:
     if answer.kind in {"credentials", "token"}:
         raise Rejected("they do not let us in", code=answer.code)
-    status = OperationStatus.SUCCEEDED if answer.is_ok else OperationStatus.FAILED
     raw = {"orderNo": request.payment.reference, "trackingNo": request.number}
-    if answer.is_ok:
-        raw["status"] = answers.parcel_status(answer.message)
-    return request.report(status, error_code="" if answer.is_ok else code or answer.code, raw=raw)
+    if not answer.is_ok:
+        return request.report(OperationStatus.FAILED, error_code=code or answer.code, raw=raw)
+    if not answers.shows_parcel(answer.message, bodies.parcel_query(request)):
+        raise OutcomeUnknown("the answer shows no such parcel", code="unreadable")
+    raw["status"] = answers.parcel_status(answer.message)
+    return request.report(OperationStatus.SUCCEEDED, raw=raw)
 
 
 # ------------------------------------------------------------------------------------------------------------- messages
