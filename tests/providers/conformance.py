@@ -45,7 +45,9 @@ are not there at all for it.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
+import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
@@ -92,6 +94,7 @@ from providers.http import Http, HttpAnswer
 from providers.money import Money, exponent
 from tests.providers.recording import (
     NEEDED,
+    RECORDED,
     Recording,
     RecordingMissing,
     compact,
@@ -145,9 +148,22 @@ MONEY = (
     Capability.FETCH_REFUND,
 )
 """The calls that move money or say where it is: each that is declared must have been recorded."""
-ASKED_OF_A_REFERENCE = frozenset(MONEY) - {Capability.SUBMIT_CODE}
+NUMBERED = frozenset(MONEY) - {Capability.SUBMIT_CODE}
+"""Those with a reference of ours for the operation."""
 SLOW = {"silence in the body", "dripping body", "dripping headers"}
 """Failures that take their time; each call meets one of the kind, ``start`` and ``fetch`` meet all."""
+UNHEARD_OF = "NEVER_SEEN_BEFORE"
+"""A status word that no provider has."""
+PUBLISHED_CARDS = frozenset(
+    {
+        "4242424242424242",  # the test card of Lesspay's reference and of many others
+        "6222020000000000000",  # in LianLian's samples
+    }
+)
+SECURITY_CODE = re.compile(r"cvc2?|cvv2?|cvn2?|csc|security_?code|card_?code|vali_?code", re.IGNORECASE)
+"""Names of members that hold what is printed on the back of a card."""
+PRIVATE_KEY = re.compile(r"PRIVATE KEY|\bMII[CEJ][A-Za-z0-9+/\\\s]{400,}")
+"""A PEM header, or what PKCS#1 and PKCS#8 keys of usual lengths begin with in Base64."""
 ODD: tuple[Any, ...] = (None, True, 7.5, "", "\x00", [], [[]], {}, {"a": 1}, -1)
 """What a member of an answer should never be."""
 
@@ -320,10 +336,12 @@ class ProviderConformance:
             case "fetch":
                 return provider.fetch(dataclasses.replace(ref, **changes))
             case "submit_code":
-                return provider.submit_code(ref, **{"handle": "h-01J9Z3K8", "code": CODE, **asked})
+                typed_in = {"handle": "h-01J9Z3K8", "code": CODE, **(recording.asked if recording else {})}
+                return provider.submit_code(dataclasses.replace(ref, **changes), **typed_in)
             case "capture" | "cancel" | "refund" | "fetch_refund":
-                capture = "manual" if call in {"capture", "cancel"} else ref.capture
-                about = {"payment": dataclasses.replace(ref, capture=capture), "amount": ref.amount}
+                about = {"payment": ref, **({"amount": ref.amount} if recording else {})}
+                if call in {"capture", "cancel"}:
+                    about = {"payment": dataclasses.replace(ref, capture="manual"), "amount": ref.amount}
                 return getattr(provider, call)(self.operation(**{**about, **asked}))
             case "upload_tracking":
                 return provider.upload_tracking([self.parcel(**{"payment": ref, **asked})])
@@ -403,6 +421,13 @@ class ProviderConformance:
             metafunc.parametrize("call", [str(one) for one in kit.calls()])
         if "declared" in names:
             metafunc.parametrize("declared", [str(one) for one in MONEY if one in kit.calls()])
+        if "numbered" in names:
+            metafunc.parametrize("numbered", [str(one) for one in MONEY if one in NUMBERED & set(kit.calls())])
+        if "priced" in names:
+            found = [one for one in kit.recorded(*kit.calls()) if says_an_amount(one.says)]
+            metafunc.parametrize("priced", found, ids=[one.name for one in found])
+        if "offered" in names:
+            metafunc.parametrize("offered", kit.provider_class.methods, ids=lambda method: method.code)
 
     @pytest.fixture(autouse=True)
     def quiet(self, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
@@ -442,6 +467,16 @@ class ProviderConformance:
             assert not getattr(report, "token", "") or report.token not in kept
             self.assert_clean(kept)
 
+    def test_no_recording_holds_what_nobody_may_keep(self):
+        files = sorted(path for path in (RECORDED / self.slug).rglob("*") if path.is_file())
+
+        assert files
+        for path in files:
+            text = path.read_text()
+            assert not set(card_numbers(text)) - PUBLISHED_CARDS - set(self.not_cards), path.name
+            assert not PRIVATE_KEY.search(text), path.name
+            assert not list(security_codes(json.loads(text))), path.name
+
     def test_every_mapped_word_was_seen(self):
         bodies = [body for one in self.recorded(*self.calls(), "webhook") for body in one.bodies]
 
@@ -470,6 +505,37 @@ class ProviderConformance:
         for roads in both:
             assert any(agree(*pair) for pair in pairs(roads["fetch"], roads["webhook"]))
 
+    @pytest.mark.parametrize("road", ["fetch", "webhook"])
+    def test_a_word_that_nobody_mapped_ends_nothing_and_is_logged(self, road, caplog):
+        """Quietly only where it makes us ask: no usable answer, or a hint."""
+        known = [one for one in self.recorded(road) if self.words.get(self.word(one.bodies[-1]) or "")]
+
+        assert known
+        for one in known:
+            body = self.with_word(one.bodies[-1], UNHEARD_OF)
+            assert body != one.bodies[-1], one.name
+            answer = {"status_code": one.answers[-1].status, "body": body} if road == "fetch" else {}
+            caplog.clear()
+            try:
+                heard = self.replay(dataclasses.replace(one, answer=[*as_list(one.answer)[:-1], answer], body=body))
+            except OutcomeUnknown:
+                continue
+            assert_nothing_ended(heard, body)
+            warned = [record for record in caplog.records if record.levelno >= logging.WARNING]
+            assert warned or (heard and not statuses(heard)), one.name
+
+    def test_another_amount_than_ours_is_told_as_it_is(self, priced):
+        (amount,) = [report.amount for report in reports_in(self.replay(priced))]
+        others = [Money(amount.minor + 1, amount.currency)]
+        if priced.kind not in NUMBERED:  # an operation has its payment's currency
+            others.append(Money(amount.minor, "USD" if amount.currency != "USD" else "EUR"))
+
+        for ours in others:
+            with suppress(ProviderError):
+                heard = self.act(self.provider(self.played(priced)), priced.kind, priced, amount=ours)
+                for report in reports_in(heard):
+                    assert report.amount == amount or getattr(report, "review", "")
+
     # ----------------------------------------------------------------------------------------------------- our calls
 
     def test_an_amount_has_its_own_decimals_on_the_wire(self):
@@ -487,10 +553,58 @@ class ProviderConformance:
 
         assert [self.sent_reference(one.body) for one in sent] == [OURS, OURS, ANOTHER]
 
+    @only_if(lambda kit: bool(NUMBERED & kit.provider_class.capabilities))
+    def test_our_reference_tells_a_repeated_operation(self, numbered):
+        """Or the payment's reference does, where it can happen to a payment only once."""
+        asked = (OPERATION, OPERATION, ANOTHER_OPERATION)
+        sent = [self.first_sent(numbered, reference=one) for one in asked]
+        told = [self.sent_operation(numbered, one.body)[0] for one in sent]
+
+        assert told in ([*asked], [OURS] * 3)
+
+    @needs(Capability.REFUND)
+    def test_two_equal_refunds_are_two(self):
+        sent = [self.first_sent("refund", reference=one) for one in (OPERATION, ANOTHER_OPERATION)]
+        told = [self.sent_operation("refund", one.body) for one in sent]
+
+        assert told == [(one, Money(500, self.currency)) for one in (OPERATION, ANOTHER_OPERATION)]
+
+    @needs(Capability.REFUND, Capability.PARTIAL_REFUND)
+    @pytest.mark.parametrize("minor", [1, 500, 1233, 1234])
+    def test_a_part_is_refunded_as_a_part(self, minor):
+        amount = Money(minor, self.currency)
+
+        assert self.sent_operation("refund", self.first_sent("refund", amount=amount).body)[1] == amount
+
+    @needs(Capability.CAPTURE, Capability.PARTIAL_CAPTURE)
+    @pytest.mark.parametrize("minor", [1, 500, 1233, 1234])
+    def test_a_part_is_captured_as_a_part(self, minor):
+        amount = Money(minor, self.currency)
+
+        assert self.sent_operation("capture", self.first_sent("capture", amount=amount).body)[1] == amount
+
     def test_capabilities_are_exactly_the_methods_that_exist(self):
         overridden = {one for one in OPERATIONS if getattr(self.provider_class, one) is not getattr(Provider, one)}
+        own = {name for name, _ in inspect.getmembers(self.provider_class, inspect.isfunction) if name[0] != "_"}
 
         assert self.provider_class.capabilities & OPERATIONS == overridden
+        assert not own - set(dir(Provider)), "what no caller knows is private"
+
+    def test_a_card_goes_where_it_is_asked_for_and_nowhere_else(self, offered):
+        """In the body of the call, for a method that takes cards: not in its path or headers, nor in what we hear."""
+        currency = self.currency if offered.currencies is None else min(offered.currencies)
+        card = self.card()
+        http = self.played(self.started())
+        heard = None
+        with suppress(ProviderError):
+            heard = self.provider(http).start(self.request(method=offered.code, amount=Money(1234, currency)))
+
+        seen = [f"{one.path} {dict(one.headers)}" for one in http.requests]
+        if not offered.takes_card:
+            seen += [one.body.decode() for one in http.requests]
+        for text in (*seen, f"{plain(heard)} {heard!r} {[report.raw for report in reports_in(heard)]}"):
+            assert card.number not in text
+            assert not re.search(rf"(?<![\w.]){card.cvc}(?![\w.])", text)
 
     def test_its_card_method_and_its_capabilities_fit_together(self):
         takes_card = any(method.takes_card for method in self.provider_class.methods)
@@ -574,7 +688,8 @@ class ProviderConformance:
         elsewhere.secret, elsewhere.other_secret = self.other_secret, self.secret
         provider = elsewhere.provider(self.played(exchange), previous=self.secret)
 
-        assert plain(self.act(provider, exchange.kind, exchange)) == plain(self.replay(exchange))
+        expected = self.act(self.provider(self.played(exchange)), exchange.kind, exchange)
+        assert plain(self.act(provider, exchange.kind, exchange)) == plain(expected)
 
     @only_if(lambda kit: kit.answers_are_signed)
     def test_a_signed_answer_with_any_byte_changed_is_none(self, exchange):
@@ -817,6 +932,40 @@ def broken(body: Any) -> Iterator[Any]:
     if isinstance(body, dict):
         for key in body:
             yield {name: value for name, value in body.items() if name != key}
+
+
+def card_numbers(text: str) -> Iterator[str]:
+    """Whatever might be the number of a card: as long as one, with the right check digit, and no moment in time."""
+    for found in re.findall(r"(?<!\d)(?:\d{13,19}|\d{4}(?:[ -]\d{4}){2,3}[ -]\d{1,4})(?!\d)", text):
+        number = re.sub(r"\D", "", found)
+        doubled = [int(digit) * (1 + at % 2) for at, digit in enumerate(reversed(number))]
+        if sum(one - 9 if one > 9 else one for one in doubled) % 10 == 0 and not _is_moment(number):
+            yield number
+
+
+def _is_moment(digits: str) -> bool:
+    """``YYYYMMDDhhmmss``. No card of that length begins like one."""
+    return bool(re.fullmatch(r"20\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])([01]\d|2[0-3])([0-5]\d){2}", digits))
+
+
+def security_codes(body: Any) -> Iterator[str]:
+    """Members that are named like a card's security code and not masked."""
+    for key, value in body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ():
+        if isinstance(value, dict | list):
+            yield from security_codes(value)
+        elif SECURITY_CODE.fullmatch(str(key)) and re.search(r"\d", str(value or "")):
+            yield str(key)
+
+
+def says_an_amount(says: Any) -> bool:
+    """Whether a recording is said to tell what the payment or operation is for."""
+    if isinstance(says, dict):
+        return "amount" in says or "amount" in says.get("report", {})
+    return False
+
+
+def as_list(answers: Any) -> list[Any]:
+    return [answers] if isinstance(answers, Mapping) else list(answers)
 
 
 def exchanged(body: Any, old: Any, new: str) -> Any:

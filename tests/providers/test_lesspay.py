@@ -474,9 +474,14 @@ def recorded(name: str) -> Recording:
     return next(one for one in recordings("lesspay") if one.name == name)
 
 
-def as_we_say(sample: Mapping[str, Any]) -> dict[str, Any]:
+def as_we_say(sample: Mapping[str, Any], *, cvv: str = "") -> dict[str, Any]:
+    """A sample with our return address and text, and the security code that its recording does not keep."""
     one_return = "https://merchant.example.com/return"
-    return {**sample, "success_url": one_return, "fail_url": one_return, "description": sample["product_name"]}
+    said = {**sample, "success_url": one_return, "fail_url": one_return, "description": sample["product_name"]}
+    if cvv:
+        extra = sample["channel_extra"]
+        said["channel_extra"] = {**extra, "card_data": {**extra["card_data"], "cvv": cvv}}
+    return said
 
 
 TEST_CARD = Card(number="4242424242424242", expiry_month=12, expiry_year=2027, cvc="100")
@@ -485,12 +490,12 @@ TEST_CARD = Card(number="4242424242424242", expiry_month=12, expiry_year=2027, c
 def test_the_body_is_the_sample_with_3ds_enabled():
     request = ask(card=TEST_CARD, three_ds=ThreeDSWish.FORCE)
 
-    assert sent(request) == as_we_say(recorded("start_3ds_enabled").sent)
+    assert sent(request) == as_we_say(recorded("start_3ds_enabled").sent, cvv="100")
 
 
 def test_the_body_is_the_sample_with_3ds_disabled_and_says_that_the_card_is_not_kept():
     request = ask(reference="M20260228150002", card=TEST_CARD, three_ds=ThreeDSWish.SKIP)
-    sample = as_we_say(recorded("start_3ds_disabled").sent)
+    sample = as_we_say(recorded("start_3ds_disabled").sent, cvv="100")
     sample["channel_extra"]["card_data"]["store_for_future_use"] = False
 
     assert sent(request) == sample
