@@ -540,7 +540,7 @@ class PaymentReport:
     review: str = ""
     """Set when the provider's own word needs a person: ``amount_differs``, ``contradictory``, …"""
     confirm: bool = False
-    """Too weak to move money on: checked for mismatch, then confirmed by a fetch."""
+    """Too weak to move money on: checked for mismatch, then confirmed by a fetch (an answer of ours: at once)."""
     absent: bool = False
     """The provider does not know this payment (answer to a fetch)."""
     awaits_shopper: bool = False

@@ -14,7 +14,7 @@ from checkout.orders.creation import create_order
 from checkout.orders.models import Order, Payment
 from checkout.webhooks import inbox
 from checkout.webhooks.models import WebhookEvent
-from providers.contract import Card, Delivery
+from providers.contract import Browser, Card, Customer, Delivery
 
 # The test provider is found by the gateway like any other folder.
 _EXTRA = str(Path(__file__).parent / "extra_providers")
@@ -25,6 +25,18 @@ if _EXTRA not in providers.__path__:
 _numbers = itertools.count(1)
 
 VISA = Card(number="4242424242424242", expiry_month=12, expiry_year=2099, cvc="100", holder="A Shopper", brand="visa")
+
+SHOPPER = Customer(ip="203.0.113.7")
+BROWSER = Browser(
+    user_agent="Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0",
+    accept="text/html",
+    accept_language="en-GB",
+    javascript=True,
+    color_depth=24,
+    screen_width=1280,
+    screen_height=800,
+    time_zone_offset=-60,
+)
 
 
 def a_merchant(**fields: Any) -> Merchant:
@@ -71,7 +83,14 @@ def a_payment(order: Order, method: str = "cashier", *, card: Card | None = None
     """Start a payment by the named method, as a form would."""
     offer = next(offer for offer in operations.offers(order) if offer.method.code == method)
     card = VISA if offer.takes_card and card is None else card
-    return operations.start(order, offer_code=offer.code, submission=f"form-{next(_numbers)}", card=card)
+    return operations.start(
+        order,
+        offer_code=offer.code,
+        submission=f"form-{next(_numbers)}",
+        card=card,
+        customer=SHOPPER,
+        browser=BROWSER,
+    )
 
 
 def a_delivery(body: dict[str, Any] | bytes, *, key: str = "acme-key") -> Delivery:

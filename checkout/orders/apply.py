@@ -23,6 +23,7 @@ from checkout.orders import intents, ledger, saved_cards, schedule, timeline, tr
 from checkout.orders.models import (
     Cancellation,
     Capture,
+    CaptureMode,
     Dispute,
     EntryKind,
     FraudAlert,
@@ -47,6 +48,7 @@ from providers.contract import (
     Report,
     Status,
 )
+from providers.money import Money
 
 Row = TypeVar("Row", bound=Payment | Operation)
 
@@ -136,10 +138,20 @@ def _payment(payment: Payment, report: PaymentReport, *, road: Road, cause: str)
     if money and payment.held and payment.status in transitions.ENDED:
         # A hold cannot lift a status that only climbs, but it is money, and it can be captured or let go.
         timeline.record(order, "payment.authorised", cause=cause, actor=timeline.PROVIDER, payment=payment)
+    if not report.review:
+        _question_the_sum(payment, cause=cause)
     if money and was_over and transitions.flag_late(order):
         timeline.record(order, "payment.late", cause=cause, payment=payment)
     _after(payment, cause=cause)
     return Outcome.APPLIED if changed or order.last_seq > seq else Outcome.NO_NEWS
+
+
+def _question_the_sum(payment: Payment, *, cause: str) -> None:
+    """Nobody asked for a part, so a part is a mistake: a person looks before success is announced."""
+    is_automatic = payment.order.capture_mode == CaptureMode.AUTOMATIC
+    if is_automatic and 0 < payment.captured_total < payment.amount and not payment.captures.exists():
+        theirs = Money(payment.captured_total, payment.currency)
+        _review_once(payment, "captured_amount", cause=cause, ours=str(payment.money), theirs=str(theirs))
 
 
 def _review_once(payment: Payment, kind: str, *, cause: str, ours: str, theirs: str) -> None:
@@ -295,6 +307,9 @@ def _climb(payment: Payment, report: PaymentReport, *, road: Road, cause: str) -
         if payment.awaits_capture:
             payment.inquiries, payment.schedule_from = 0, timezone.now()
             _ask_soon(payment, delay=schedule.wait(schedule.INQUIRY, 0))
+        elif payment.status == Status.AUTHORISED and payment.held:
+            payment.inquiries, payment.schedule_from = 0, timezone.now()
+            _ask_soon(payment, delay=schedule.wait(schedule.HELD, 0))
         elif not any(_in_flight(payment, Capture)):
             payment.due_at = None
             payment.save(update_fields=("due_at",))

@@ -463,6 +463,8 @@ def _begin(
         _await_outcome(payment, getattr(error, "code", "") or type(error).__name__)
     else:
         _record_started(payment, started, cause=cause)
+        if started.report.confirm:  # the answer itself is too weak, but it says that asking is worth while
+            inquire(payment, cause="answer")
 
 
 def _end_unsent(payment: Payment, error: Exception, why: Decline) -> None:
@@ -631,6 +633,8 @@ def _plan_next(payment: Payment) -> None:
             transitions.open_review(
                 payment.order, payment, kind, cause="schedule", ours=payment.status, theirs="no final answer"
             )
+    elif payment.status == Status.AUTHORISED and payment.held and not _has_operations_in_flight(payment):
+        delay = schedule.wait(schedule.HELD, payment.inquiries)
     elif payment.status in transitions.ENDED and payment.due_at:
         delay = schedule.wait(schedule.LISTENING, payment.inquiries)
     elif _has_operations_in_flight(payment):

@@ -20,6 +20,9 @@ INQUIRY: Sequence[timedelta] = (
 LISTENING: Sequence[timedelta] = (MINUTE * 30, HOUR * 6, DAY, DAY * 6, DAY * 23)
 """Waits between inquiries about a payment that we gave up ourselves: money may still come for 30 days."""
 
+HELD: Sequence[timedelta] = (DAY,) * 30
+"""Waits between inquiries about money that is held for a merchant to capture: a hold may lapse without a word."""
+
 OPERATION: Sequence[timedelta] = (MINUTE, MINUTE * 5, HOUR, HOUR * 6, *(DAY,) * 13)
 """Waits between inquiries about a capture, cancellation or refund in flight: 14 days, then a person is asked."""
 

@@ -20,8 +20,8 @@ from checkout import work
 class Simulator:
     """A provider's simulator, by its operator's API."""
 
-    def __init__(self, url: str, state: Path) -> None:
-        self.url, self.state = url, state
+    def __init__(self, url: str, state: Path, slug: str = "lesspay") -> None:
+        self.url, self.state, self.slug = url, state, slug
         self._session = requests.Session()
         self._session.trust_env = False
 
@@ -40,6 +40,14 @@ class Simulator:
             process.send_signal(signal.SIGTERM)
             process.wait(10)
 
+    def of(self, slug: str) -> Simulator:
+        """Another provider in the same process."""
+        return Simulator(self.url, self.state, slug)
+
+    def set_up(self, accounts: str, **account: Any) -> None:
+        """Turn switches of one of its accounts; ``accounts`` is what this provider calls them."""
+        self._post(f"/_sim/{self.slug}/{accounts}", **account)
+
     def reset(self) -> None:
         self._post("/_sim/reset")
 
@@ -52,24 +60,24 @@ class Simulator:
         self.advance(1)
 
     def dial(self, name: str, **options: Any) -> None:
-        self._post("/_sim/lesspay/dials", name=name, **options)
+        self._post(f"/_sim/{self.slug}/dials", name=name, **options)
 
     def order(self, reference: str) -> dict[str, Any]:
-        return self._get(f"/_sim/lesspay/orders/{reference}")
+        return self._get(f"/_sim/{self.slug}/orders/{reference}")
 
     def happen(self, reference: str, event: str, **data: Any) -> None:
-        self._post(f"/_sim/lesspay/orders/{reference}/events", event=event, **data)
+        self._post(f"/_sim/{self.slug}/orders/{reference}/events", event=event, **data)
 
     def resend(self, reference: str) -> None:
-        self._post(f"/_sim/lesspay/orders/{reference}/resend")
+        self._post(f"/_sim/{self.slug}/orders/{reference}/resend")
 
     def books(self) -> list[dict[str, Any]]:
         """Every charge and refund that this provider knows: the oracle."""
-        entries: list[dict[str, Any]] = self._get("/_sim/lesspay/ledger")["entries"]
+        entries: list[dict[str, Any]] = self._get(f"/_sim/{self.slug}/ledger")["entries"]
         return entries
 
     def calls(self, operation: str) -> list[dict[str, Any]]:
-        answer = self._get("/_sim/lesspay/calls?limit=500")
+        answer = self._get(f"/_sim/{self.slug}/calls?limit=500")
         return [call for call in answer["calls"] if call["operation"] == operation]
 
     def _post(self, path: str, **data: Any) -> dict[str, Any]:
@@ -83,6 +91,12 @@ class Simulator:
         answer.raise_for_status()
         found: dict[str, Any] = answer.json()
         return found
+
+
+def charged(simulator: Simulator) -> int:
+    """What the provider's own books say it took and kept, in minor units."""
+    signs = {"charge": 1, "refund": -1}
+    return sum(signs[entry["kind"]] * entry["amount"] for entry in simulator.books())
 
 
 def work_until_quiet(*, rounds: int = 20) -> None:

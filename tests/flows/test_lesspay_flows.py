@@ -14,7 +14,7 @@ from checkout.orders import operations
 from checkout.orders.models import Dispute, FraudAlert, Order, Payment
 from checkout.webhooks.models import WebhookEvent
 from tests.factories import VISA, a_payment, an_order
-from tests.flows.stage import Simulator, work_until_quiet
+from tests.flows.stage import Simulator, charged, work_until_quiet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,12 +35,6 @@ def news(simulator: Simulator) -> None:
     """The provider sends what it has, and our worker deals with it."""
     simulator.settle()
     work_until_quiet()
-
-
-def charged(simulator: Simulator) -> int:
-    """What the provider's own books say it took and kept, in minor units."""
-    signs = {"charge": 1, "refund": -1}
-    return sum(signs[entry["kind"]] * entry["amount"] for entry in simulator.books())
 
 
 def test_a_card_without_challenge_is_paid_when_the_webhook_was_confirmed(merchant, account, simulator):

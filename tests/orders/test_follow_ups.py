@@ -24,7 +24,8 @@ from providers.money import Money
 from tests.factories import VISA, a_payment, an_account, an_order
 from tests.orders.stage import fresh, pass_time, state, types
 
-from providers.zenith import DESK, RIGHT, paid  # isort: skip
+from providers.acme import BANK  # isort: skip
+from providers.zenith import DESK, RIGHT, paid, waiting  # isort: skip
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +33,16 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def account(zenith):
     return zenith
+
+
+def test_an_answer_that_wants_to_be_confirmed_is_asked_about_at_once(merchant, account):
+    DESK.say("start", lambda request: Started(waiting(request, confirm=True), Wait()))
+    DESK.say("fetch", paid)
+
+    payment = a_payment(an_order(merchant), "bankcard", card=VISA)
+
+    assert DESK.names() == ["start", "fetch"]
+    assert (payment.status, fresh(payment.order).status) == ("captured", "paid")
 
 
 # ------------------------------------------------------------------------------------------------------------- QR codes
@@ -186,15 +197,28 @@ def test_a_capture_that_never_comes_reaches_a_person(awaited, clock):
     assert Review.objects.get().kind == "not_captured"
 
 
-def test_a_hold_that_the_merchant_captures_is_not_asked_about(merchant):
+def test_a_hold_may_lapse_without_a_word_so_it_is_asked_about_daily(merchant, clock):
     an_account(merchant)
-    from providers.acme import BANK
-
     payment = a_payment(an_order(merchant, capture="manual"), "instant")
-
-    assert fresh(payment).status == "authorised"
-    assert fresh(payment).due_at is None
+    pass_time(clock, hours=12)
     assert "fetch" not in BANK.calls
+
+    BANK.latest().void()
+    pass_time(clock, hours=24)
+
+    assert BANK.calls.count("fetch") == 1
+    assert (fresh(payment).status, fresh(payment).held) == ("cancelled", 0)
+
+
+def test_a_part_that_nobody_asked_for_is_looked_at_before_success_is_told(merchant, account):
+    payment = a_payment(an_order(merchant), "page")
+    part = dataclasses.replace(paid(payment_ref(payment)), captured=900, authorised=900)
+
+    apply(account, part, road=Road.FETCH, cause="test")
+
+    assert fresh(payment.order).status == "needs_review"
+    assert Review.objects.get().kind == "captured_amount"
+    assert "payment.succeeded" not in types(payment.order)
 
 
 # ------------------------------------------------------------------------------------------------------------- disputes
