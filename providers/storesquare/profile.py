@@ -32,6 +32,12 @@ ENCODINGS = frozenset({"hex_lower", "hex_upper", "base64"})
 KEY_SOURCES = frozenset({"secret", "webhookSecret"})
 PARTS = frozenset({"timestamp", "body", "sorted", "secret"})
 
+BOUNDS = (
+    *("orderNo", "sessionDescription", "paymentDescription", "frontUrl", "subscribeUrl"),
+    *("expiryMinutes", "refundNumber", "refundReason"),
+)
+"""Of ``validation``, those that our requests keep to."""
+
 _MISSING = object()
 
 
@@ -153,6 +159,13 @@ def find(members: Any, path: str) -> Any:
     return members
 
 
+def placed(value: Any, path: str) -> Any:
+    """A message that holds ``value`` at a dotted path and nothing else."""
+    for step in reversed(path.split(".")):
+        value = {step: value}
+    return value
+
+
 # -------------------------------------------------------------------------------------------------------------- merging
 
 
@@ -217,9 +230,20 @@ def _check(profile: Profile) -> None:
         raise ValueError("profile: tracking.batchLimit is at least 1")
     if not profile["webhook.requireSignature"] and not profile["webhook.confirmByInquiry"]:
         raise ValueError("profile: webhook.requireSignature may be off only while webhook.confirmByInquiry is on")
-    for name, preset in profile["webhook.presets"].items():
-        if not isinstance(preset, Mapping):
-            raise ValueError(f"profile: webhook.presets.{name} is an object")
+    for path in ("variants", "methods", "tracking.patch", "webhook.presets"):
+        for name, member in profile[path].items():
+            if not isinstance(member, Mapping):
+                raise ValueError(f"profile: {path}.{name} is an object")
+    for name, variant in profile["variants"].items():
+        if not isinstance(variant.get("sessionExtraRequired"), list):
+            raise ValueError(f"profile: variants.{name} has a list sessionExtraRequired")
+    for name in BOUNDS:
+        bounds = profile["validation"][name]
+        if [type(one) for one in bounds] != [int, int] or bounds[0] > bounds[1]:
+            raise ValueError(f"profile: validation.{name} is a least and a most")
+    if not set(map(str, profile["webhook.eventTypes"].values())) <= {"payment", "refund"}:
+        raise ValueError("profile: webhook.eventTypes leads to: payment, refund")
+    for name in profile["webhook.presets"]:
         profile.scheme(name)
     profile.scheme()
 

@@ -48,7 +48,7 @@ from providers.http import Body, HttpAnswer
 from providers.money import Money
 from providers.storesquare import answers, bodies, mapping, signing, tokens
 from providers.storesquare.answers import Answer, Message, Payment
-from providers.storesquare.profile import Endpoint, Profile, Scheme, load
+from providers.storesquare.profile import Endpoint, Profile, Scheme, load, placed
 from providers.storesquare.tokens import Token
 
 EVENT_ID = re.compile(r"[A-Za-z0-9_.:-]{1,90}")
@@ -309,7 +309,7 @@ class Provider(contract.Provider):
         data = Message(profile, event.at(names["data"]))
         if kind != "payment":
             return _hints(data.fact("refund.orderNo"), data.fact("refund.tradeNo"), kind or "an event unknown to us")
-        message = Message(profile, {profile["envelope.data"]: data.value})
+        message = Message(profile, placed(data.value, profile["envelope.data"]))
         reference, theirs = message.fact("payment.orderNo"), message.fact("payment.tradeNo", longest=100)
         try:
             report = Payment(message).report()
@@ -494,7 +494,7 @@ def _session_started(request: PaymentRequest, message: Message) -> Started:
 
 
 def _started(request: PaymentRequest, message: Message) -> Started:
-    """A payment just made. Whatever it says of money is left to an inquiry: the answer is not signed."""
+    """A payment just made. What it says of money is a reason to inquire at once: the answer is not signed."""
     about = PaymentRef(reference=request.reference, amount=request.amount, capture=request.capture)
     said = Payment(message, about)
     report = said.report()
@@ -507,6 +507,7 @@ def _started(request: PaymentRequest, message: Message) -> Started:
         released=None,
         token="",
         review="",
+        confirm=said.state in mapping.TAKEN or said.state == "authorized",
     )
     if said.state not in mapping.OPEN:
         return Started(report, Wait())
