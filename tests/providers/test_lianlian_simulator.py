@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import html
+import itertools
 import json
 import re
+import sqlite3
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
@@ -258,6 +262,9 @@ class Api:
         answer = self.verify(self.waiting(number, **{"pay_type": "F", "money_order": "100.00"} | changes))
         assert (answer["ret_code"], answer["result_pay"]) == ("0000", "APPLY_SUCCESS"), answer
         return answer
+
+    def held_by(self, no_agree: str) -> dict[str, Any]:
+        return self.verify(self.waiting(None, no_agree=no_agree, pay_type="F", money_order="100.00"))
 
     def preauth(self, path: str, order: dict[str, Any], **changes: Any) -> dict[str, Any]:
         whole = {name: order[name] for name in ("no_order", "dt_order", "oid_paybill")}
@@ -996,3 +1003,1042 @@ def test_an_unpaid_order_can_be_closed_where_the_merchant_has_that_product(api: 
     assert [close(waiting), close(waiting), close(paid), close({"no_order": "X"})] == ["0000", "2006", "2007", "8901"]
     assert api.verify(waiting)["ret_code"] == "2006"
     assert api.state(waiting) == "FAILURE"
+
+
+# --- pre-authorisations --------------------------------------------------------------------------------------------
+
+
+def test_a_hold_is_granted_captured_and_only_then_charged(api: Api) -> None:
+    applied = api.waiting(CREDIT, pay_type="F", money_order="100.00")
+    assert api.hold_state(applied) == "PR08"
+    granted = api.verify(applied)
+    assert (granted["result_pay"], "settle_date" in granted) == ("APPLY_SUCCESS", False)
+    assert api.hold_state(granted) == "PR07"
+    assert api.ledger() == []
+    captured = api.preauth("preauthComplete.htm", granted, money_order="60.00")
+    assert (captured["ret_code"], captured["settle_date"], captured["user_id"]) == ("0000", api.today, "u-1001")
+    assert "result_pay" not in captured
+    assert api.hold_state(granted) == "PR11"
+    assert api.ledger() == [6000]
+    found = api.query(granted)
+    assert (found["result_pay"], found["pay_type"], found["money_order"]) == ("SUCCESS", "F", "100.00")
+
+
+def test_holds_are_notified_at_grant_and_at_capture_unless_switched_off(api: Api) -> None:
+    held = api.held()
+    api.preauth("preauthComplete.htm", held)
+    assert [(body["pay_type"], body["result_pay"]) for body in api.notices()] == [("F", "SUCCESS")] * 2
+    api.account(notify_authorisation=False, notify_capture=False)
+    api.preauth("preauthComplete.htm", api.held())
+    assert len(api.notices()) == 2
+
+
+def test_holds_may_be_granted_with_success_and_queried_without_a_state(api: Api) -> None:
+    api.account(preauth_result="SUCCESS", preauth_query_plain=True)
+    granted = api.verify(api.waiting(CREDIT, pay_type="F"))
+    assert granted["result_pay"] == "SUCCESS"
+    assert api.hold_state(granted) == "0000"
+
+
+def test_a_query_without_oid_paybill_is_refused_unless_the_switch_allows_it(api: Api) -> None:
+    held = api.held()
+    assert api.preauth("preauthquery.htm", held, oid_paybill=None)["ret_code"] == "1004"
+    api.account(preauth_query_needs_paybill=False)
+    assert api.preauth("preauthquery.htm", held, oid_paybill=None)["ret_code"] == "PR07"
+
+
+def test_a_hold_is_let_go_as_a_whole(api: Api) -> None:
+    held = api.held()
+    assert api.preauth("preauthCancel.htm", held, money_order="99.99")["ret_code"] == "7017"
+    assert api.preauth("preauthCancel.htm", held)["ret_code"] == "0000"
+    assert api.hold_state(held) == "PR14"
+    assert api.ledger() == []
+    for path in ("preauthCancel.htm", "preauthComplete.htm"):
+        assert api.preauth(path, held)["ret_code"] == "2006"
+
+
+@pytest.mark.parametrize(("amount", "code"), [("100.01", "7017"), ("0.00", "1004"), ("0.01", "0000"), ("100", "0000")])
+def test_a_capture_takes_up_to_what_is_held(api: Api, amount: str, code: str) -> None:
+    assert api.preauth("preauthComplete.htm", api.held(), money_order=amount)["ret_code"] == code
+
+
+def test_one_capture_is_all_and_nothing_runs_beside_it(api: Api) -> None:
+    api.account(capture_delay_s=3.0)
+    held = api.held()
+    assert api.preauth("preauthComplete.htm", held)["ret_code"] == "0000"
+    assert api.hold_state(held) == "PR12"
+    assert api.preauth("preauthCancel.htm", held)["ret_code"] == "2005"
+    assert api.preauth("preauthComplete.htm", held)["ret_code"] == "2005"
+    api.jump(3)
+    assert api.hold_state(held) == "PR11"
+    assert api.preauth("preauthComplete.htm", held)["ret_code"] == "2007"
+    assert api.preauth("preauthCancel.htm", held)["ret_code"] == "2007"
+    assert api.ledger() == [10_000]
+
+
+def test_a_cancel_takes_its_time_too(api: Api) -> None:
+    api.account(capture_delay_s=3.0)
+    held = api.held()
+    api.preauth("preauthCancel.htm", held)
+    assert api.hold_state(held) == "PR15"
+    api.jump(3)
+    assert api.hold_state(held) == "PR14"
+
+
+def test_unpaid_unknown_and_foreign_holds_cannot_be_captured(api: Api) -> None:
+    waiting, ordinary, held = api.waiting(CREDIT, pay_type="F", money_order="100.00"), api.paid(), api.held()
+    codes = [
+        api.preauth("preauthComplete.htm", order, **change)["ret_code"]
+        for order, change in [
+            (waiting, {}),
+            (ordinary, {}),
+            (held, {"no_order": "unknown", "oid_paybill": None}),
+            (held, {"user_id": "u-2"}),
+            (held, {"oid_paybill": ordinary["oid_paybill"]}),
+            (held, {"oid_partner": NO_SMS_PARTNER}),
+        ]
+    ]
+    assert codes == ["5008", "8901", "8901", "8901", "9092", "8901"]
+    assert api.hold_state(ordinary) == "8901"
+
+
+def test_a_capture_or_cancel_may_fail_once_and_then_work(api: Api) -> None:
+    held = api.held(credit("0041"))
+    assert api.preauth("preauthComplete.htm", held)["ret_code"] == "0000"
+    assert api.hold_state(held) == "PR13"
+    api.preauth("preauthComplete.htm", held)
+    assert api.hold_state(held) == "PR11"
+    held = api.held(credit("0042"))
+    api.preauth("preauthCancel.htm", held)
+    assert api.hold_state(held) == "PR16"
+    api.preauth("preauthCancel.htm", held)
+    assert api.hold_state(held) == "PR14"
+    assert api.ledger() == [10_000]
+
+
+def test_a_hold_ends_after_thirty_days(api: Api) -> None:
+    held = api.held()
+    api.jump(30 * 86_400 - 60)
+    assert api.hold_state(held) == "PR07"
+    api.jump(120)
+    assert api.hold_state(held) == "2006"
+    assert api.preauth("preauthComplete.htm", held)["ret_code"] == "2006"
+
+
+def test_a_hold_that_was_declined_or_is_undecided_says_so(api: Api) -> None:
+    declined = api.waiting(credit("0002"), pay_type="F", money_order="100.00")
+    api.verify(declined)
+    slow = api.waiting(CREDIT, pay_type="F", money_order="100.00")
+    assert api.verify(slow, "000003")["result_pay"] == "PROCESSING"
+    assert [api.hold_state(declined), api.hold_state(slow)] == ["PR10", "PR09"]
+    api.jump(5)
+    assert api.hold_state(slow) == "PR07"
+
+
+# --- refunds -------------------------------------------------------------------------------------------------------
+
+
+def test_a_refund_succeeds_after_five_seconds_and_is_notified(api: Api) -> None:
+    paid = api.paid()
+    api.notices()
+    refund = api.refund(paid, "31.68")
+    assert (refund["ret_code"], refund["sta_refund"], refund["money_refund"]) == ("0000", "0", "31.68")
+    assert re.fullmatch("[0-9]{16}", refund["oid_refundno"])
+    assert "settle_date" not in refund
+    assert (api.refund_state(refund), api.state(paid)) == ("0", "SUCCESS")
+    api.jump(5)
+    assert (api.refund_state(refund), api.state(paid)) == ("2", "REFUND")
+    notice = api.notices()[-1]
+    assert is_genuine(notice)
+    assert (notice["no_refund"], notice["sta_refund"], notice["settle_date"]) == (
+        refund["no_refund"],
+        "2",
+        api.today,
+    )
+    assert api.ledger("refund") == [3168]
+
+
+def test_partial_refunds_add_up_to_the_payment_and_no_further(api: Api) -> None:
+    paid = api.paid(money_order="100.00")
+    assert api.refund(paid, "60.00")["ret_code"] == "0000"
+    assert api.refund(paid, "40.01")["ret_code"] == "5007"  # the first one counts while it is open
+    api.jump(5)
+    assert api.state(paid) == "SUCCESS"
+    assert api.refund(paid, "40.00")["ret_code"] == "0000"
+    api.jump(5)
+    assert api.state(paid) == "REFUND"
+    assert api.refund(paid, "0.01")["ret_code"] == "5007"
+    assert api.ledger("refund") == [6000, 4000]
+
+
+def test_88_01_is_refunded_at_once_and_88_02_fails_in_two_steps(api: Api) -> None:
+    paid = api.paid(money_order="176.03")
+    assert api.refund(paid, "88.01")["sta_refund"] == "2"
+    failing = api.refund(paid, "88.02")
+    states = [api.refund_state(failing)]
+    for _ in range(2):
+        api.jump(5)
+        states.append(api.refund_state(failing))
+    assert states == ["0", "1", "3"]
+    assert api.ledger("refund") == [8801]
+    assert [body["sta_refund"] for body in api.notices() if "no_refund" in body] == ["2"]
+    assert api.refund(paid, "88.02")["ret_code"] == "0000"  # the amount is free again
+
+
+def test_failed_refunds_are_notified_where_that_is_switched_on(api: Api) -> None:
+    api.account(notify_failed_refund=True)
+    api.refund(api.paid(money_order="100.00"), "88.02")
+    api.jump(10)
+    assert [body["sta_refund"] for body in api.notices() if "no_refund" in body] == ["3"]
+
+
+def test_a_refund_number_is_used_once_and_found_again(api: Api) -> None:
+    paid = api.paid()
+    refund = api.refund(paid, "10.00")
+    assert api.refund(paid, "10.00", no_refund=refund["no_refund"])["ret_code"] == "1002"
+    assert api.refund_state(refund) == "0"
+    by_id = api.common(oid_refundno=refund["oid_refundno"], dt_refund=refund["dt_refund"])
+    assert api.post("refundquery.htm", by_id)["no_refund"] == refund["no_refund"]
+    for wrong in ({"no_refund": "unknown"}, {"dt_refund": "20240101000000"}, {"oid_partner": NO_SMS_PARTNER}):
+        whole = {"no_refund": refund["no_refund"], "dt_refund": refund["dt_refund"]} | wrong
+        assert api.post("refundquery.htm", api.common(**whole))["ret_code"] == "8901"
+
+
+def test_refunds_need_a_paid_order_of_this_merchant(api: Api) -> None:
+    paid, waiting, held = api.paid(), api.waiting(), api.held()
+    assert api.refund(waiting, "1.00")["ret_code"] == "5008"
+    assert api.refund(held, "1.00")["ret_code"] == "5008"
+    assert api.refund(paid, "1.00", no_order="unknown", oid_paybill=None)["ret_code"] == "5002"
+    assert api.refund(paid, "1.00", oid_partner=NO_SMS_PARTNER)["ret_code"] == "5002"
+    assert api.refund(paid, "1.00", oid_paybill=waiting["oid_paybill"])["ret_code"] == "9092"
+    assert api.refund(paid, "1.00", no_order=None, dt_order=None)["ret_code"] == "0000"
+
+
+def test_a_refund_of_a_captured_hold_is_limited_by_the_capture(api: Api) -> None:
+    held = api.held()
+    api.preauth("preauthComplete.htm", held, money_order="60.00")
+    assert api.refund(held, "60.01")["ret_code"] == "5007"
+    assert api.refund(held, "60.00")["ret_code"] == "0000"
+    api.jump(5)
+    assert api.state(held) == "REFUND"
+
+
+def test_refunds_end_six_months_after_the_payment(api: Api) -> None:
+    paid = api.paid()
+    api.jump(184 * 86_400)
+    assert api.refund(paid, "1.00")["ret_code"] == "2006"
+
+
+def test_refunds_draw_on_the_merchant_s_balance_and_failed_ones_give_it_back(api: Api) -> None:
+    paid = api.paid(money_order="200.00")
+    api.account(refund_balance="88.02")
+    assert api.refund(paid, "88.02")["ret_code"] == "0000"
+    assert api.refund(paid, "0.01")["ret_code"] == "5006"
+    api.jump(10)
+    assert api.refund(paid, "88.02")["ret_code"] == "0000"
+
+
+def test_the_foreign_currency_path_refunds_too(api: Api) -> None:
+    paid = api.paid()
+    body = {"no_refund": "R1", "dt_refund": api.stamp, "money_refund": "1.00", "notify_url": api.merchant.url}
+    answer = api.post("exchangerefund.htm", api.common(**body, oid_paybill=paid["oid_paybill"]))
+    assert answer["ret_code"] == "0000"
+
+
+# --- saved cards ---------------------------------------------------------------------------------------------------
+
+
+def test_a_paid_card_is_saved_once_for_each_payer_and_pays_again(api: Api) -> None:
+    first = api.paid()
+    assert api.paid()["no_agree"] == first["no_agree"]
+    assert api.paid(user_id="u-2")["no_agree"] != first["no_agree"]
+    again = api.paid(None, no_agree=first["no_agree"])
+    assert again["no_agree"] == first["no_agree"]
+    assert api.query(again)["card_no"] == "622208*********0000"
+
+
+def test_a_saved_card_is_its_payer_s_only(api: Api) -> None:
+    no_agree = api.paid()["no_agree"]
+    assert api.apply(None, no_agree=no_agree, user_id="u-2")["ret_code"] == "3011"
+    assert api.apply(None, no_agree="2024011599999999")["ret_code"] == "3003"
+    assert api.apply(None, no_agree=no_agree, oid_partner=NO_SMS_PARTNER)["ret_code"] == "3003"
+
+
+def test_a_saved_credit_card_needs_no_expiry_and_keeps_its_kind(api: Api) -> None:
+    no_agree = api.paid(CREDIT)["no_agree"]
+    assert api.held_by(no_agree)["result_pay"] == "APPLY_SUCCESS"
+    saved_debit = api.paid()["no_agree"]
+    assert api.apply(None, no_agree=saved_debit, pay_type="F")["ret_code"] == "5601"
+
+
+def test_merchants_of_one_platform_share_their_payers(api: Api) -> None:
+    api.account(platform="mall")
+    api.account(oid_partner=NO_SMS_PARTNER, platform="mall")
+    no_agree = api.paid(platform="mall")["no_agree"]
+    shared = api.apply(None, no_agree=no_agree, oid_partner=NO_SMS_PARTNER, platform="mall")
+    assert shared["result_pay"] == "SUCCESS"
+
+
+def test_a_card_is_bound_without_paying(api: Api) -> None:
+    answer = api.bind()
+    assert (answer["ret_code"], answer["user_id"]) == ("0000", "u-1001")
+    bound = api.bind_verify(answer["token"])
+    assert (bound["ret_code"], bound["card_no"], bound["user_id"]) == ("0000", "0000", "u-1001")
+    assert api.paid(None, no_agree=bound["no_agree"])["no_agree"] == bound["no_agree"]
+    assert api.bind()["ret_code"] == "3009"
+    assert api.ledger() == [3168]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("666666", "0000"), ("123456", "0000"), ("111111", "1900"), ("000001", "1901"), ("000002", "9702")],
+)
+def test_codes_of_a_binding(api: Api, code: str, expected: str) -> None:
+    assert api.bind_verify(api.bind()["token"], code)["ret_code"] == expected
+
+
+def test_a_binding_s_token_is_used_once_by_its_payer_and_in_time(api: Api) -> None:
+    token = api.bind()["token"]
+    assert api.bind_verify(token, user_id="u-2")["ret_code"] == "1000"
+    assert [api.bind_verify(token, "1")["ret_code"] for _ in range(6)] == ["1900"] * 5 + ["9702"]
+    assert api.bind_verify(token)["ret_code"] == "1000"
+    token = api.bind()["token"]
+    api.jump(601)
+    assert api.bind_verify(token)["ret_code"] == "1901"
+    api.jump(1200)
+    assert api.bind_verify(token)["ret_code"] == "1000"
+
+
+def test_the_other_path_of_bind_verify_is_served_too(api: Api) -> None:
+    body = api.common(user_id="u-1001", token=api.bind()["token"], verify_code="666666")
+    assert api.post("v1/bankcardbindverfy", body)["ret_code"] == "0000"
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "code"),
+    [
+        (CREDIT, {"cvv2": None}, "1103"),
+        (DEBIT, {"pay_type": "N"}, "5601"),
+        ("4242424242424242", {}, "1102"),
+        (debit("0012"), {}, "1100"),
+        (debit("0021"), {}, "8888"),
+    ],
+)
+def test_what_a_binding_is_refused_for(api: Api, number: str, change: dict[str, Any], code: str) -> None:
+    assert api.bind(number, **change)["ret_code"] == code
+
+
+def test_the_list_shows_newest_first_with_the_list_unsigned(api: Api) -> None:
+    assert api.cards()["ret_code"] == "3011"
+    first, second = api.bound(), api.bound(CREDIT)
+    answer = api.cards()
+    assert answer["count"] == "2"
+    assert [one["no_agree"] for one in answer["agreement_list"]] == [second, first]
+    assert answer["agreement_list"][0] == {
+        "no_agree": second,
+        "card_no": "0000",
+        "bank_code": "01020000",
+        "bank_name": "工商银行",
+        "card_type": "3",
+        "bind_mobile": "138****0000",
+    }
+    assert [one["no_agree"] for one in api.cards(offset="1")["agreement_list"]] == [first]
+    assert [one["no_agree"] for one in api.cards(no_agree=first)["agreement_list"]] == [first]
+    assert [one["no_agree"] for one in api.cards(card_no=CREDIT)["agreement_list"]] == [second]
+    assert api.cards("u-2")["ret_code"] == "3011"
+
+
+def test_an_empty_list_may_be_a_count_of_nothing(api: Api) -> None:
+    api.account(empty_list="count")
+    answer = api.cards()
+    assert (answer["ret_code"], answer["count"], answer["agreement_list"]) == ("0000", "0", [])
+
+
+def test_unbinding_forgets_the_card_and_needs_its_pay_type(api: Api) -> None:
+    no_agree = api.bound()
+
+    def unbind(**changes: Any) -> str:
+        whole = {"user_id": "u-1001", "no_agree": no_agree, "pay_type": "M"} | changes
+        return str(api.post("bankcardunbind.htm", api.common(**whole))["ret_code"])
+
+    assert [unbind(pay_type=None), unbind(pay_type="2"), unbind(user_id="u-2")] == ["3003", "3003", "3011"]
+    assert [unbind(), unbind()] == ["0000", "3003"]
+    assert api.apply(None, no_agree=no_agree)["ret_code"] == "3003"
+
+
+def test_a_card_bin_tells_bank_and_kind(api: Api) -> None:
+    answer = api.post("bankcardbin.htm", api.common(card_no=CREDIT))
+    told = [answer[name] for name in ("card_no", "bank_code", "bank_name", "card_type")]
+    assert told == ["0000", "01020000", "工商银行", "3"]
+    assert api.post("bankcardbin.htm", api.common(card_no="4242424242424242"))["ret_code"] == "5001"
+
+
+# --- notifications -------------------------------------------------------------------------------------------------
+
+
+def test_a_notification_has_the_documented_form(api: Api) -> None:
+    paid = api.paid()
+    api.notices()
+    headers, raw = api.merchant.got[0]
+    body = json.loads(raw)
+    assert headers["content-type"] == "text/json;charset=utf-8"
+    assert is_genuine(body)
+    assert body.pop("sign")
+    assert body == {
+        "oid_partner": PARTNER,
+        "sign_type": "RSA",
+        "no_order": paid["no_order"],
+        "dt_order": paid["dt_order"],
+        "oid_paybill": paid["oid_paybill"],
+        "money_order": "31.68",
+        "result_pay": "SUCCESS",
+        "pay_type": "M",
+        "info_order": "",
+        "settle_date": api.today,
+        "bank_code": "01020000",
+        "no_agree": paid["no_agree"],
+    }
+
+
+def test_a_notification_waits_two_seconds_unless_told_otherwise(api: Api) -> None:
+    api.paid()
+    api.jump(1)
+    assert api.merchant.bodies == []
+    api.jump(1.1)
+    assert len(api.merchant.bodies) == 1
+    api.account(webhook_delay_s=0.0)
+    api.paid()
+    api.operator("POST", "settle")
+    assert len(api.merchant.bodies) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        (500, b'{"ret_code":"0000"}'),
+        (200, b"SUCCESS"),
+        (200, b'{"ret_code":"9999"}'),
+        (200, b'["0000"]'),
+        (201, b'{"ret_code":"0000"}'),
+    ],
+)
+def test_only_200_with_ret_code_0000_ends_the_retries(api: Api, reply: tuple[int, bytes]) -> None:
+    api.merchant.replies.append(reply)
+    api.paid()
+    api.jump(3)
+    api.jump(110)
+    assert len(api.merchant.bodies) == 1
+    api.jump(20)
+    api.jump(300)
+    assert len(api.merchant.bodies) == 2
+
+
+def test_a_notification_is_sent_thirty_times_two_minutes_apart(api: Api) -> None:
+    api.merchant.replies.extend([(200, b'{"ret_code":"9999"}')] * 40)
+    paid = api.paid()
+    api.jump(2 * 3_600)
+    sent = api.operator("GET", f"lianlian/webhooks?order={paid['oid_paybill']}")["webhooks"][0]
+    moments = [attempt["at"] for attempt in sent["attempts"]]
+    assert (len(moments), sent["state"]) == (30, "given_up")
+    assert all(119_000 <= after - before <= 122_000 for before, after in itertools.pairwise(moments))
+
+
+def test_a_merchant_has_five_seconds_to_answer() -> None:
+    assert lianlian.Simulator.webhook_time_out_s == 5
+
+
+@pytest.mark.parametrize(
+    ("dial", "genuine", "member", "differs"),
+    [
+        ("webhook_forged", False, "money_order", False),
+        ("webhook_tampered", False, "money_order", True),
+        ("webhook_wrong_amount", True, "money_order", True),
+        ("webhook_wrong_reference", True, "oid_paybill", True),
+        ("webhook_unknown_status", True, "result_pay", True),
+    ],
+)
+def test_dials_falsify_notifications(api: Api, dial: str, genuine: bool, member: str, differs: bool) -> None:
+    api.dial(dial)
+    paid = api.paid()
+    body = api.notices()[0]
+    assert is_genuine(body) == genuine
+    assert (body[member] != paid[member]) == differs
+
+
+def test_dials_duplicate_drop_and_hurry_notifications(api: Api) -> None:
+    api.dial("webhook_duplicate", 3)
+    api.paid()
+    assert len(api.notices()) == 3
+    api.operator("DELETE", "lianlian/dials")
+    api.dial("webhook_drop")
+    api.paid()
+    assert len(api.notices()) == 3
+    api.operator("DELETE", "lianlian/dials")
+    api.dial("webhook_early")
+    api.paid()
+    assert len(api.merchant.bodies) == 4
+
+
+def test_the_operator_sends_twice_with_a_broken_signature_and_with_another_amount(api: Api) -> None:
+    paid = api.paid()
+    api.notices()
+    for event in ("notify_twice", "notify_broken_signature", "notify_wrong_amount"):
+        api.event(paid, event)
+    bodies = api.notices()[1:]
+    assert [(is_genuine(body), body["money_order"]) for body in bodies] == [
+        (True, "31.68"), (True, "31.68"), (False, "31.68"), (True, "316.80"),
+    ]  # fmt: skip
+    api.operator("POST", f"lianlian/orders/{paid['no_order']}/resend")
+    assert len(api.notices()) == 6
+
+
+# --- pages ---------------------------------------------------------------------------------------------------------
+
+RETURN = "https://shop.example/return?o=1"
+
+
+class Browser:
+    """A payer who comes from the shop's form."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.page = ""
+
+    def form(self, **changes: Any) -> dict[str, Any]:
+        members = {"version": "1.0", "timestamp": self.api.stamp, "url_return": RETURN} | self.api.order_body()
+        return self.api.common(**members | changes)
+
+    def arrive(self, channel: str = "web", *, key: Any = KEY, **changes: Any) -> requests.Response:
+        """Post the shop's form; stop at the redirect to the payment page."""
+        own = {"userreq_ip": "122_11_37_211"} if channel == "web" else {"app_request": "3"}
+        body = signed(self.form(**own | changes), key)
+        path = "payment/traveleasypay.htm" if channel == "web" else "travlepay.htm"
+        data = body if channel == "web" else {"req_data": json.dumps(body, ensure_ascii=False)}
+        answer = self.api.session.post(
+            f"{self.api.url}/lianlian/{path}", data=data, headers={"Origin": "https://shop.example"},
+            allow_redirects=False, timeout=10,
+        )  # fmt: skip
+        if answer.status_code == 303:
+            self.page = self.api.url + answer.headers["Location"]
+        return answer
+
+    def look(self) -> str:
+        return self.api.session.get(self.page, timeout=10).text
+
+    def press(self, answer: str, **form: str) -> requests.Response:
+        return self.api.session.post(self.page, data={"answer": answer} | form, timeout=10)
+
+    def pay(self, number: str = DEBIT, code: str = "123456", **form: str) -> requests.Response:
+        typed = {name: str(value) for name, value in self.api.person(number).items() if name != "id_type"}
+        return self.press("pay", **typed | {"verify_code": code} | form)
+
+
+@pytest.fixture
+def browser(api: Api) -> Browser:
+    return Browser(api)
+
+
+def inputs(page: str) -> dict[str, str]:
+    """The hidden inputs of a page."""
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
+    return {name: html.unescape(value) for name, value in found}
+
+
+def test_the_web_page_pays_and_sends_separate_signed_fields_back(api: Api, browser: Browser) -> None:
+    assert browser.arrive(info_order="note").status_code == 303
+    assert 'value="pay"' in browser.look()
+    done = browser.pay()
+    assert f'action="{RETURN}"' in done.text
+    back = inputs(done.text)
+    assert is_genuine(back)
+    assert (back["ret_code"], back["result_pay"], back["money_order"]) == ("0000", "SUCCESS", "31.68")
+    assert (back["settle_date"], back["bank_code"], back["info_order"]) == (api.today, "01020000", "note")
+    assert api.ledger() == [3168]
+    assert [body["no_order"] for body in api.notices()] == [back["no_order"]]
+
+
+def test_the_h5_page_sends_res_data_back(api: Api, browser: Browser) -> None:
+    browser.arrive("h5", bg_color="ff5001", syschnotify_flag="0")
+    back = inputs(browser.pay().text)
+    told = json.loads(back.pop("res_data"))
+    assert back == {}
+    assert is_genuine(told)
+    assert told["result_pay"] == "SUCCESS"
+    assert "ret_code" not in told
+
+
+def test_the_browser_may_be_sent_back_by_get(api: Api, browser: Browser) -> None:
+    api.account(return_method="get")
+    browser.arrive()
+    found = re.search(r'href="(https://shop.example/return[^"]*)"', browser.pay().text)
+    assert found
+    back = dict(parse_qsl(urlsplit(html.unescape(found[1])).query))
+    assert back.pop("o") == "1"
+    assert is_genuine(back)
+
+
+def test_without_url_return_nothing_is_sent_back(browser: Browser) -> None:
+    browser.arrive(url_return=None)
+    done = browser.pay().text
+    assert "The payment is done" in done
+    assert "Return to the shop" not in done
+
+
+def test_code_000009_breaks_the_browser_s_signature_too(browser: Browser) -> None:
+    browser.arrive()
+    assert not is_genuine(inputs(browser.pay(code="000009").text))
+
+
+@pytest.mark.parametrize(
+    ("channel", "change", "expected"),
+    [
+        ("web", {"oid_partner": "999999999999999999"}, "3001"),
+        ("web", {"sign_type": "SHA256withRSA"}, "1001"),
+        ("web", {"version": "2.0"}, "1004 商户请求参数校验错误(version)"),
+        ("web", {"timestamp": "20240115103000"}, "1004 商户请求参数校验错误(timestamp)"),
+        ("web", {"userreq_ip": "122.11.37.211"}, "1004 商户请求参数校验错误(userreq_ip)"),
+        ("web", {"pay_type": "N"}, "1004 商户请求参数校验错误(pay_type)"),
+        ("web", {"url_return": "shop"}, "1004 商户请求参数校验错误(url_return)"),
+        ("web", {"no_agree": "2024011500000002"}, "3003"),
+        ("web", {"card_no": DEBIT}, "1004 商户请求参数校验错误(acct_name)"),
+        ("h5", {"app_request": "4"}, "1004 商户请求参数校验错误(app_request)"),
+        ("h5", {"bg_color": "red"}, "1004 商户请求参数校验错误(bg_color)"),
+    ],
+)
+def test_a_wrong_form_is_explained_on_a_page(
+    browser: Browser, channel: str, change: dict[str, Any], expected: str
+) -> None:
+    answer = browser.arrive(channel, **change)
+    assert answer.status_code == 400
+    assert expected in answer.text
+
+
+def test_a_forged_form_makes_no_order(api: Api, browser: Browser) -> None:
+    answer = browser.arrive(key=generate_private_key(65537, 2048), no_order="FORGED")
+    assert (answer.status_code, "1001" in answer.text) == (400, True)
+    assert api.operator("GET", "lianlian/orders")["total"] == 0
+
+
+def test_the_page_product_can_be_missing(api: Api, browser: Browser) -> None:
+    api.account(products="easypay")
+    assert "3010" in browser.arrive().text
+
+
+def test_broken_h5_json_is_1012(api: Api) -> None:
+    answer = api.session.post(f"{api.url}/lianlian/travlepay.htm", data={"req_data": "{"}, timeout=5)
+    assert (answer.status_code, "1012" in answer.text) == (400, True)
+
+
+def test_a_failure_on_the_page_sends_nothing_and_may_be_tried_again(api: Api, browser: Browser) -> None:
+    browser.arrive(back_url="https://shop.example/cards")
+    failed = browser.press("fail")
+    assert "支付处理失败" in failed.text
+    assert 'href="https://shop.example/cards"' in failed.text
+    assert api.notices() == []
+    declined = browser.pay(debit("0002"))
+    assert "卡余额不足" in declined.text
+    assert inputs(declined.text) == {}
+    assert inputs(browser.pay().text)["result_pay"] == "SUCCESS"
+    assert api.ledger() == [3168]
+
+
+def test_a_closed_window_changes_nothing(api: Api, browser: Browser) -> None:
+    browser.arrive(no_order="CLOSED1")
+    left = browser.press("close").text
+    assert "You have left the payment" in left
+    assert RETURN not in left
+    assert api.operator("GET", "lianlian/orders/CLOSED1")["status"] == "WAITING"
+    assert 'value="pay"' in browser.look()
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ({"code": "111111"}, "This code is wrong"),
+        ({"code": "000001"}, "This code has expired"),
+        ({"code": "000002"}, "Too many wrong codes"),
+        ({"code": ""}, "Enter the code"),
+        ({"number": "4242424242424242"}, "No bank issued"),
+        ({"number": debit("0012")}, "does not know this card number"),
+        ({"number": debit("0014")}, "could not be sent"),
+        ({"number": "62220812020086300xx"}, "Enter the 12 to 19 digits"),
+        ({"number": CREDIT, "cvv2": ""}, "needs an expiry that lies ahead"),
+        ({"number": CREDIT, "vali_date": "2001"}, "needs an expiry that lies ahead"),
+        ({"acct_name": ""}, "Enter the card holder"),
+        ({"id_no": "1"}, "identity number"),
+        ({"bind_mob": "1"}, "Enter the 11 digits"),
+    ],
+)
+def test_the_page_says_what_is_wrong_and_never_repeats_what_was_typed(
+    api: Api, browser: Browser, form: dict[str, str], text: str
+) -> None:
+    browser.arrive()
+    answer = browser.pay(**form)
+    assert answer.status_code == 422
+    assert text in answer.text
+    assert form.get("number", DEBIT) not in answer.text
+    assert api.ledger() == []
+    assert inputs(browser.pay().text)["result_pay"] == "SUCCESS"
+
+
+def test_a_preset_card_asks_for_the_code_only(api: Api, browser: Browser) -> None:
+    browser.arrive(**{name: value for name, value in api.person().items() if name != "bind_mob"})
+    page = browser.look()
+    assert "工商银行 622208*********0000" in page
+    assert 'name="card_no"' not in page
+    assert inputs(browser.press("pay", verify_code="123456").text)["result_pay"] == "SUCCESS"
+
+
+def test_a_preset_credit_card_asks_for_its_expiry_but_a_saved_one_does_not(api: Api, browser: Browser) -> None:
+    preset = {name: value for name, value in api.person(CREDIT).items() if name not in {"vali_date", "cvv2"}}
+    browser.arrive(**preset)
+    assert browser.press("pay", verify_code="123456").status_code == 422
+    done = browser.press("pay", verify_code="123456", vali_date="3512", cvv2="123")
+    no_order = inputs(done.text)["no_order"]
+    no_agree = api.operator("GET", f"lianlian/orders/{no_order}")["words"]["no_agree"]
+    browser.arrive(no_agree=no_agree)
+    assert inputs(browser.press("pay", verify_code="123456").text)["result_pay"] == "SUCCESS"
+
+
+def test_the_page_holds_an_amount_on_credit_cards_only(api: Api, browser: Browser) -> None:
+    browser.arrive(pay_type="F", money_order="100.00")
+    assert "need a credit card" in browser.pay().text
+    back = inputs(browser.pay(CREDIT).text)
+    assert (back["pay_type"], back["result_pay"]) == ("F", "SUCCESS")
+    assert api.hold_state(back) == "PR07"
+    assert api.ledger() == []
+
+
+def test_a_page_order_that_saw_no_sms_is_created_but_not_waiting_for_one(api: Api, browser: Browser) -> None:
+    browser.arrive(pay_type="F", no_order="PAGE1", dt_order=api.stamp)
+    words = api.operator("GET", "lianlian/orders/PAGE1")["words"]
+    assert api.hold_state(words) == "2003"
+
+
+def test_the_same_form_comes_back_to_the_same_order_until_it_is_paid(api: Api, browser: Browser) -> None:
+    form = {"no_order": "SAME1", "dt_order": api.stamp}
+    browser.arrive(**form)
+    page = browser.page
+    browser.arrive(**form)
+    assert browser.page == page
+    assert "1002" in browser.arrive(**form, money_order="1.00").text
+    browser.pay()
+    browser.arrive(**form)
+    assert "The payment is done" in browser.look()
+    browser.pay()
+    assert api.ledger() == [3168]
+
+
+def test_a_page_expires_with_its_order(api: Api, browser: Browser) -> None:
+    browser.arrive(valid_order="10")
+    api.jump(601)
+    assert "This payment page has expired" in browser.look()
+    assert "This payment page has expired" in browser.pay().text
+    assert api.ledger() == []
+
+
+def test_a_slow_bank_shows_a_waiting_page(api: Api, browser: Browser) -> None:
+    browser.arrive()
+    assert "The bank is still deciding" in browser.pay(code="000003").text
+    api.jump(5)
+    assert "The payment is done" in browser.look()
+
+
+def test_the_page_works_without_scripts_and_forbids_them(browser: Browser) -> None:
+    browser.arrive()
+    answer = browser.api.session.get(browser.page, timeout=5)
+    assert "<script" not in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+def test_other_sites_cannot_press_the_page_s_buttons(api: Api, browser: Browser) -> None:
+    browser.arrive()
+    foreign = api.session.post(
+        browser.page, data={"answer": "fail"}, headers={"Origin": "https://evil.example"}, timeout=5
+    )
+    assert foreign.status_code == 403
+
+
+def test_unknown_pages_and_buttons_are_explained(api: Api, browser: Browser) -> None:
+    assert api.session.get(f"{api.url}/lianlian/cashier/unknown", timeout=5).status_code == 404
+    browser.arrive()
+    assert browser.press("other").status_code == 400
+
+
+def test_the_phone_page_tells_the_codes_and_who_waits(api: Api) -> None:
+    applied = api.waiting()
+    page = api.session.get(f"{api.url}/lianlian/phone", timeout=5).text
+    for text in ("123456", "666666", "000009", "138****0000", applied["no_order"]):
+        assert text in page
+    assert applied["token"] not in page
+    api.verify(applied)
+    assert applied["no_order"] not in api.session.get(f"{api.url}/lianlian/phone", timeout=5).text
+
+
+# --- faults --------------------------------------------------------------------------------------------------------
+
+
+def raw_answer(api: Api, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    return dict(api.send(path, body).json())
+
+
+def test_http_500_and_system_error_do_nothing(api: Api) -> None:
+    body = api.apply_body()
+    api.dial("http_500", next=1)
+    assert api.send("easypay.htm", body).status_code == 500
+    assert api.query(body)["ret_code"] == "8901"
+    api.dial("system_error", next=1)
+    assert api.post("easypay.htm", body)["ret_code"] == "9999"
+    assert api.query(body)["ret_code"] == "8901"
+
+
+def test_a_debit_can_go_unanswered(api: Api) -> None:
+    applied = api.waiting()
+    api.dial("timeout_after", 30, operation="easypayverify", next=1)
+    with pytest.raises(requests.ReadTimeout):
+        api.send("easypayverify.htm", api.verify_body(applied), timeout=0.5)
+    assert api.state(applied) == "SUCCESS"
+    assert api.ledger() == [3168]
+
+
+@pytest.mark.parametrize("dial", ["garbage_answer", "html_answer", "truncated_answer", "wrong_type_answer"])
+def test_a_debit_can_be_answered_with_rubbish(api: Api, dial: str) -> None:
+    applied = api.waiting()
+    api.dial(dial, operation="easypayverify", next=1)
+    try:
+        answer = api.send("easypayverify.htm", api.verify_body(applied))
+    except requests.RequestException:
+        assert dial == "truncated_answer"
+    else:
+        assert b'"ret_code"' not in answer.content
+    assert api.state(applied) == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("dial", "genuine", "member", "value"),
+    [
+        ("broken_signature", False, "result_pay", "SUCCESS"),
+        ("unsigned_answer", False, "sign", None),
+        ("unknown_code", True, "ret_code", "9876"),
+        ("unknown_result", True, "result_pay", "SETTLED"),
+        ("no_result", True, "result_pay", None),
+        ("foreign_currency", True, "currency_order", "USD"),
+        ("system_error_after", True, "ret_code", "9999"),
+    ],
+)
+def test_own_dials_spoil_a_done_debit_s_answer(
+    api: Api, dial: str, genuine: bool, member: str, value: str | None
+) -> None:
+    applied = api.waiting()
+    api.dial(dial, operation="easypayverify", next=1)
+    answer = raw_answer(api, "easypayverify.htm", api.verify_body(applied))
+    assert is_genuine(answer) == genuine
+    assert answer.get(member) == value
+    assert api.state(applied) == "SUCCESS"
+
+
+def test_an_answer_can_be_about_another_order(api: Api) -> None:
+    applied = api.waiting()
+    api.dial("other_order", operation="orderquery", next=1)
+    assert api.query(applied)["no_order"] != applied["no_order"]
+
+
+def test_magic_amounts_bring_faults_and_ordinary_ones_do_not(api: Api) -> None:
+    api.paid(money_order="777.53")
+    assert api.notices() == []
+    api.paid(money_order="777.99")
+    assert len(api.notices()) == 1
+
+
+def test_queries_may_lag_find_nothing_or_lie(api: Api) -> None:
+    paid = api.paid()
+    api.dial("query_not_found", 60)
+    assert api.query(paid)["ret_code"] == "8901"
+    api.operator("DELETE", "lianlian/dials")
+    api.dial("query_lags", 60)
+    assert api.state(paid) == "WAITING"
+    api.operator("DELETE", "lianlian/dials")
+    api.dial("query_wrong_amount")
+    assert api.query(paid)["money_order"] == "316.80"
+
+
+def test_the_money_that_comes_may_differ_and_is_booked_as_it_came(api: Api) -> None:
+    api.dial("paid_differs", -100)
+    paid = api.paid()
+    assert paid["money_order"] == api.query(paid)["money_order"] == api.notices()[0]["money_order"] == "30.68"
+    assert api.ledger() == [3068]
+
+
+def test_decline_and_refund_later_act_on_any_card(api: Api) -> None:
+    api.dial("decline", "1101")
+    assert api.verify(api.waiting())["ret_code"] == "1101"
+    api.operator("DELETE", "lianlian/dials")
+    api.dial("refund_later", 60)
+    paid = api.paid()
+    api.jump(61)
+    assert api.state(paid) == "REFUND"
+    assert api.ledger("refund") == [3168]
+
+
+def test_failures_may_come_unsigned(api: Api) -> None:
+    api.account(unsigned_failures=True)
+    answer = raw_answer(api, "easypay.htm", api.apply_body(money_order="0"))
+    assert set(answer) == {"ret_code", "ret_msg", "oid_partner"}
+    assert is_genuine(api.waiting())
+
+
+# --- the operator --------------------------------------------------------------------------------------------------
+
+
+def test_the_operator_knows_two_accounts(api: Api) -> None:
+    known = api.operator("GET", "lianlian/accounts")["accounts"]
+    assert [(one["id"], one["no_sms"]) for one in known] == [(PARTNER, False), (NO_SMS_PARTNER, True)]
+    assert "PRIVATE" not in json.dumps(known)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"oid_partner": "1"},
+        {"oid_partner": PARTNER, "merchant_public_key": "x"},
+        {"oid_partner": PARTNER, "unknown": 1},
+        {"oid_partner": PARTNER, "no_sms": "yes"},
+        {"oid_partner": PARTNER, "apply_code": "1"},
+    ],
+)
+def test_a_wrong_account_is_refused(api: Api, wish: dict[str, Any]) -> None:
+    answer = api.session.post(f"{api.url}/_sim/lianlian/accounts", json=wish, timeout=5)
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_events_move_an_order(api: Api) -> None:
+    waiting = api.waiting()
+    api.event(waiting, "process")
+    assert api.state(waiting) == "PROCESSING"
+    api.event(waiting, "fail", code="6001")
+    assert api.state(waiting) == "FAILURE"
+    api.event(waiting, "late_success")
+    assert api.state(waiting) == "SUCCESS"
+    api.event(waiting, "reverse")
+    assert api.state(waiting) == "REFUND"
+    assert (api.ledger(), api.ledger("refund")) == ([3168], [3168])
+    closed = api.waiting()
+    api.event(closed, "expire")
+    assert api.verify(closed)["ret_code"] == "2006"
+    paid = api.waiting()
+    api.event(paid, "pay")
+    assert api.state(paid) == "SUCCESS"
+
+
+def test_events_move_a_hold(api: Api) -> None:
+    held = api.held()
+    api.event(held, "capture_fails")
+    assert api.hold_state(held) == "PR13"
+    api.event(held, "cancel_fails")
+    assert api.hold_state(held) == "PR16"
+    api.event(held, "capture", amount="40.00")
+    assert api.hold_state(held) == "PR11"
+    assert api.ledger() == [4000]
+    for event, code in (("cancel", "PR14"), ("lapse", "2006")):
+        other = api.held()
+        api.event(other, event)
+        assert api.hold_state(other) == code
+
+
+def test_events_decide_refunds(api: Api) -> None:
+    paid = api.paid(money_order="100.00")
+    first, second = api.refund(paid, "10.00"), api.refund(paid, "20.00")
+    api.event(paid, "refund_failure", no_refund=first["no_refund"])
+    api.event(paid, "refund_success")
+    assert (api.refund_state(first), api.refund_state(second)) == ("3", "2")
+    api.jump(10)
+    assert (api.refund_state(first), api.refund_state(second)) == ("3", "2")
+    assert api.ledger("refund") == [2000]
+
+
+@pytest.mark.parametrize("event", ["pay", "capture", "expire", "refund_success", "unknown"])
+def test_events_that_make_no_sense_are_refused(api: Api, event: str) -> None:
+    paid = api.paid()
+    answer = api.session.post(
+        f"{api.url}/_sim/lianlian/orders/{paid['no_order']}/events", json={"event": event}, timeout=5
+    )
+    assert answer.status_code == 400
+    assert api.ledger() == [3168]
+
+
+def test_the_panel_shows_orders_cards_calls_and_accounts(api: Api) -> None:
+    paid = api.paid()
+    api.refund(paid, "1.00")
+    for page in ("", f"panel/lianlian/orders/{paid['oid_paybill']}", "panel/lianlian/calls", "panel/lianlian/cards",
+                 "panel/lianlian/accounts", "panel/lianlian/dials"):  # fmt: skip
+        assert api.session.get(f"{api.url}/{page}", timeout=5).status_code == 200
+    cards = api.operator("GET", "test-cards")["lianlian"]["cards"]
+    assert len(cards) == len({card["number"] for card in cards}) == len(lianlian.TEST_CARDS)
+
+
+def test_every_test_card_does_what_its_ending_says(api: Api) -> None:
+    for card in lianlian.TEST_CARDS:
+        assert api.apply(card.number, user_id=f"u-{card.number[-4:]}")["ret_code"] in {
+            "0000",
+            "8888",
+            "1100",
+            "1108",
+            "9704",
+        }
+
+
+def test_calls_are_logged_with_the_string_that_should_have_been_signed(api: Api) -> None:
+    body = api.apply_body(money_order="0")
+    api.post("easypay.htm", body)
+    call = api.operator("GET", "lianlian/calls?limit=1")["calls"][0]
+    assert (call["operation"], call["account"], call["verdict"]) == (
+        "easypay",
+        PARTNER,
+        "1004 商户请求参数校验错误(money_order)",
+    )
+    assert f"no_order={body['no_order']}&" in call["expected"]
+    assert "id_no=***" in call["expected"]
+
+
+def test_numbers_names_codes_and_tokens_leave_no_trace(running: tuple[Simulation, str, Path], api: Api) -> None:
+    private = ["李小龙", "110105199001011234", "13912345678", "6222089999888877776", "6259659999888877"]
+    person = {"acct_name": private[0], "id_no": private[1], "bind_mob": private[2]}
+    risk = api.risk(user_info_full_name=private[0], user_info_id_no=private[1], user_info_bind_phone=private[2])
+    applied = api.waiting(private[3], **person, risk_item=risk)
+    api.verify(applied, "918273")
+    api.verify(applied)
+    other = {"user_id": "u-7"} | person
+    api.paid(private[4], **other, vali_date="4711", cvv2="947")
+    api.bind_verify(api.bind(private[3][:-1] + "5", **other)["token"], user_id="u-7")
+    api.apply(api.next() + private[3], user_id="u-8", no_order=private[3], money_order="x")
+    browser = Browser(api)
+    browser.arrive(user_id="u-9")
+    browser.pay(private[3], "918273", **person)
+    browser.pay(private[3], **person)
+    api.cards()
+    api.notices()
+    told = json.dumps(
+        [api.operator("GET", f"lianlian/{what}") for what in ("calls", "orders", "webhooks")], ensure_ascii=False
+    )
+    state = sqlite3.connect(running[2])
+    kept = "\n".join(state.iterdump())
+    state.close()
+    for secret in [*private, applied["token"], "918273", '"4711"', '"947"', "PRIVATE KEY"]:
+        assert secret not in told, secret
+        assert secret not in kept, secret
+    assert "622208*********7776" in told
+
+
+def test_everything_survives_a_restart(tmp_path: Path, merchant: Merchant) -> None:
+    with serving(tmp_path / "state.sqlite3") as (simulation, url):
+        before = Api(simulation, url, merchant)
+        applied, paid = before.waiting(), before.paid()
+        refund = before.refund(paid, "10.00")
+    with serving(tmp_path / "state.sqlite3") as (simulation, url):
+        after = Api(simulation, url, merchant)
+        after.number = before.number
+        assert after.verify(applied)["result_pay"] == "SUCCESS"
+        after.jump(6)
+        assert after.refund_state(refund) == "2"
+        assert after.paid(None, no_agree=paid["no_agree"])["no_agree"] == paid["no_agree"]
