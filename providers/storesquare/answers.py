@@ -173,7 +173,6 @@ class Payment:
         state = message.profile.payment_state(self.word)
         if state is None:
             logger.warning("storesquare_state_unknown order=%s trade=%s", self.reference, self.provider_reference)
-        self.is_known = state is not None
         self.state = state or str(message.profile["status.unknownPayment"])
         self.currency = message.fact("payment.currency") or (about.amount.currency if about else "")
         self.is_manual = (message.fact("payment.captureMethod") or (about.capture if about else "")) == "manual"

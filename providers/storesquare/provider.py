@@ -436,12 +436,14 @@ class Provider(contract.Provider):
     def _fetch_token(self) -> Token:
         """Whatever goes wrong here, the call that needed it was never made."""
         body = bodies.body_of({"appId": self.config.app_id, "secret": self.config.secret})
+        status = 0
         try:
             http = self._send(self.profile.endpoint("token"), body)
-            if http.status in {401, 403}:
-                raise Rejected("the app id or the secret is wrong", code=f"http_{http.status}")
+            status = http.status
             answer = answers.opened(http, self.profile)
         except OutcomeUnknown as error:
+            if status in {401, 403}:
+                raise Rejected("the app id or the secret is wrong", code=error.code) from None
             raise Unreachable("no access token was given", code=error.code) from None
         if not answer.is_ok:
             raise Rejected("no access token for these credentials", code=answer.code)

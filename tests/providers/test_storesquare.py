@@ -54,9 +54,11 @@ from providers.contract import (
 from providers.http import Http, HttpAnswer
 from providers.money import Money
 from providers.storesquare import answers, mapping, profile, tokens
+from tests.providers import transports
 from tests.providers.conformance import (
     ProviderConformance,
     Received,
+    Wire,
     compact,
     nobody_listens,
     told,
@@ -763,12 +765,23 @@ def test_without_a_token_nothing_was_sent(trouble):
     assert SECRET not in told(caught.value)
 
 
-@pytest.mark.parametrize("answer", [no("2001"), no("1002"), no("2004"), (401, b"<html>"), (403, {}), no("3002")])
-def test_wrong_credentials_are_a_matter_of_settings(answer):
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (no("2001"), "2001"),
+        (no("1002"), "1002"),
+        (no("2004"), "2004"),
+        (no("3002"), "3002"),
+        ((401, b"<html>"), "unreadable"),
+        ((403, {}), "http_403"),
+    ],
+)
+def test_wrong_credentials_are_a_matter_of_settings(answer, code):
     http = Script(answer)
     with pytest.raises(Rejected) as caught:
         provider(http, has_token=False).start(ask())
 
+    assert caught.value.code == code
     assert http.paths == ["/v1/auth/token"]
     assert SECRET not in told(caught.value)
 
@@ -878,6 +891,20 @@ def test_no_frame_of_a_call_that_found_nobody_shows_them_either():
         provider(Http(url)).start(ask())
 
     assert not [text for text in frames(caught.value) for canary in (NUMBER, SECRET, BEARER) if canary in text]
+
+
+def test_the_log_tells_of_a_call_and_of_nothing_in_it(caplog):
+    caplog.set_level("DEBUG")
+    with Wire(
+        transports.answer(compact(access())), transports.answer(compact(no("2003")[1]), 401), transports.answer(b"")
+    ) as wire:
+        with pytest.raises(Unreachable):
+            provider(Http(wire.url), has_token=False).start(ask())
+        headers = [one.headers for one in wire.requests]
+
+    assert "path=/v1/payments status=401" in caplog.text
+    assert headers[1]["authorization"] == f"Bearer {BEARER}"
+    assert not [canary for canary in (NUMBER, SECRET, BEARER) if canary in caplog.text]
 
 
 def frames(error: BaseException) -> list[str]:
