@@ -57,12 +57,22 @@ from tests.providers.conformance import (
     nobody_listens,
     recordings,
 )
+from tests.providers.disorder import MoneyUnderDisorder, Truth
+from tests.providers.transports import Received
 
 SECRET = "Wy31kFZf4jkE+Y2XZhmFuQ"
 """The sample secret of the Authentication page; every digest below is made with it."""
 THEIRS = "P2011789219984105474"
 OURS = "M20260228150001"
 SID = "https://authentication-devices.sandbox.checkout.com/sessions-interceptor/sid_xxxxx"
+WORDS = {
+    Status.PENDING: "PENDING_PAY",
+    Status.CAPTURED: "SUCCEED",
+    Status.FAILED: "FAILED",
+    Status.CANCELLED: "CANCELED",
+    Status.EXPIRED: "CLOSED",
+}
+"""Theirs for what can become of a payment."""
 
 
 def signature(fields: Mapping[str, Any], secret: str) -> str:
@@ -84,7 +94,7 @@ def delivery(body: bytes, sign: str) -> Delivery:
     return Delivery("POST", "/hooks/x", {"Content-Type": "application/json", "X-Auth-Signature": sign}, body)
 
 
-class TestConformance(ProviderConformance):
+class TestConformance(MoneyUnderDisorder, ProviderConformance):
     slug = "lesspay"
     provider_class = lesspay.Provider
     amounts: ClassVar = {
@@ -152,6 +162,19 @@ class TestConformance(ProviderConformance):
             }
             yield {"code": 0, "data": {**order, "order_status": "SUCCEED", "order_status_int": one}}
             yield {"code": 0, "data": {**order, "order_status_int": one}}
+
+    def answer_to(self, sent: Received, truth: Truth) -> Any:
+        return {"code": 0, "msg": "SUCCESS", "data": self.payment_event(truth)}
+
+    def payment_event(self, truth: Truth) -> dict[str, Any]:
+        word = "REFUND" if truth.refunded else WORDS[truth.status]
+        return {
+            "pay_order_id": truth.provider_reference,
+            "request_id": truth.reference,
+            "order_status": word,
+            "target_amount": truth.amount.decimal,
+            "target_currency": truth.amount.currency,
+        }
 
     def test_the_tables_name_the_same_words(self):
         assert set(self.words) == set(mapping.ORDER_STATES.values()) == {*mapping.STATUSES, *mapping.REVIEWS}
