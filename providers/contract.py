@@ -68,7 +68,9 @@ class Capability(StrEnum):
     SUBSCRIBE = "subscribe"
 
     PARTIAL_CAPTURE = "partial_capture"
-    """Less than the hold may be captured. The rest of it is let go."""
+    """Less than the hold may be captured."""
+    MULTIPLE_CAPTURE = "multiple_capture"
+    """A hold may be captured in several parts. Without it, what the first capture leaves is let go."""
     PARTIAL_REFUND = "partial_refund"
     CLOSE_UNPAID = "close_unpaid"
     """``cancel`` also closes a payment that nobody has paid yet, so that no money can come any more."""

@@ -36,6 +36,7 @@ from providers.contract import Capability, ProviderError, is_secret
 CAPABILITIES = {
     Capability.CAPTURE: _("Capture held money"),
     Capability.PARTIAL_CAPTURE: _("Capture a part"),
+    Capability.MULTIPLE_CAPTURE: _("Capture in several parts"),
     Capability.CANCEL: _("Release a hold"),
     Capability.REFUND: _("Refund"),
     Capability.PARTIAL_REFUND: _("Refund a part"),

@@ -444,8 +444,10 @@ def _settle(
         ledger.post(payment, EntryKind.REFUND_REVERSED, moved, cause=cause, evidence=evidence)
     if status is OperationStatus.SUCCEEDED and isinstance(operation, Capture):
         transitions.advance(payment, Status.CAPTURED, cause=cause)
-        if payment.held:
-            _ask_soon(payment)  # what became of the rest of the hold is the provider's to say
+        if payment.held and not payment.captures_reserved:
+            if not intents.can(payment, Capability.MULTIPLE_CAPTURE):
+                ledger.post(payment, EntryKind.RELEASED, payment.held, cause=cause, evidence=evidence)
+            _ask_soon(payment)
     if status is OperationStatus.SUCCEEDED and isinstance(operation, Cancellation):
         if held:
             ledger.post(payment, EntryKind.RELEASED, held, cause=cause, evidence=evidence)

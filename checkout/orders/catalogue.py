@@ -11,6 +11,7 @@ WORDS = {
     Capability.SUBMIT_CODE: "code by SMS",
     Capability.CAPTURE: "capture",
     Capability.PARTIAL_CAPTURE: "partial capture",
+    Capability.MULTIPLE_CAPTURE: "several captures",
     Capability.CANCEL: "release a hold",
     Capability.CLOSE_UNPAID: "close what nobody paid",
     Capability.REFUND: "refund",

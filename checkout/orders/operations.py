@@ -604,6 +604,12 @@ def _draw_conclusions(payment: Payment, report: PaymentReport) -> None:
         return
     now = timezone.now()
     settled = timedelta(seconds=gateway.provider_class(payment.account.provider).settling_seconds)
+    overdue = payment.deadline is not None and payment.deadline <= now
+    if report.absent and payment.step == Step.POST_FORM:
+        # They hear of it from the shopper's browser only, which may still be on its way.
+        if overdue:
+            _give_up(payment, cause="fetch: their page was never opened")
+        return
     if report.absent:
         if not payment.provider_reference and now - payment.created_at >= settled:
             transitions.advance(payment, Status.FAILED, cause="fetch: they do not know it")
@@ -611,7 +617,6 @@ def _draw_conclusions(payment: Payment, report: PaymentReport) -> None:
             _restart_schedule(payment, schedule.wait(schedule.LISTENING, 0))
         return
     unseen = payment.step == Step.ASK and not payment.with_card and report.status is Status.PENDING
-    overdue = payment.deadline is not None and payment.deadline <= now
     if payment.step == Step.ASK and "handle" in payment.step_data and report.awaits_shopper:
         # A code was sent off and its answer was lost; the provider never took it.
         _await_code(payment, {**payment.step_data, "problem": UNHEARD}, cause="fetch: the code was not taken")

@@ -11,11 +11,13 @@ from checkout.orders.apply import Outcome, Road, apply
 from checkout.orders.messages import payment_ref
 from checkout.orders.models import Cancellation, EntryKind, Payment, Review
 from providers.contract import (
+    Capability,
     DisputeReport,
     DisputeStatus,
     OperationStatus,
     OutcomeUnknown,
     PaymentReport,
+    PostForm,
     Started,
     Status,
     Wait,
@@ -28,6 +30,8 @@ from providers.acme import BANK  # isort: skip
 from providers.zenith import DESK, RIGHT, paid, waiting  # isort: skip
 
 pytestmark = pytest.mark.django_db
+
+THEIR_PAGE = "https://zenith.example/pay"
 
 
 @pytest.fixture
@@ -76,6 +80,24 @@ def test_a_qr_code_that_was_paid_meanwhile_is_not_replaced(merchant, account):
     with pytest.raises(operations.NotPayable, match="paid"):
         a_payment(order, "wallet")
     assert DESK.names() == ["start", "fetch"]
+
+
+# ----------------------------------------------------------------------------------------------- forms for their pages
+
+
+def test_a_form_that_the_shopper_has_not_sent_yet_is_unknown_to_them_and_alive(merchant, account, clock):
+    DESK.say(
+        "start", lambda request: Started(waiting(request, provider_reference=""), PostForm(THEIR_PAGE, {"a": "1"}))
+    )
+    payment = a_payment(an_order(merchant), "page")
+    DESK.reports.clear()
+
+    pass_time(clock, minutes=14)
+    assert state(payment) == ("pending", "post_form", "requires_action")
+    pass_time(clock, minutes=2)
+
+    assert state(payment) == ("expired", "", "open")
+    assert fresh(payment).decline_category == "abandoned"
 
 
 # -------------------------------------------------------------------------------------------------------------- closing
@@ -219,6 +241,20 @@ def test_a_part_that_nobody_asked_for_is_looked_at_before_success_is_told(mercha
     assert fresh(payment.order).status == "needs_review"
     assert Review.objects.get().kind == "captured_amount"
     assert "payment.succeeded" not in types(payment.order)
+
+
+def test_what_one_capture_leaves_is_let_go_where_there_can_be_no_second(merchant, monkeypatch):
+    from providers.acme import Provider
+
+    monkeypatch.setattr(Provider, "capabilities", Provider.capabilities - {Capability.MULTIPLE_CAPTURE})
+    an_account(merchant)
+    payment = a_payment(an_order(merchant, capture="manual"), "instant")
+
+    operations.capture(payment, amount=400)
+
+    payment = fresh(payment)
+    assert (payment.captured_total, payment.released_total, payment.held) == (400, 600, 0)
+    assert payment.order.status == "partially_paid"
 
 
 # ------------------------------------------------------------------------------------------------------------- disputes

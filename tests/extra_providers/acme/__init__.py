@@ -282,6 +282,7 @@ class Provider(contract.Provider):
         {
             Capability.CAPTURE,
             Capability.PARTIAL_CAPTURE,
+            Capability.MULTIPLE_CAPTURE,
             Capability.CANCEL,
             Capability.REFUND,
             Capability.PARTIAL_REFUND,

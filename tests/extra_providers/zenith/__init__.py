@@ -94,13 +94,8 @@ def paid(request: PaymentRequest | PaymentRef, **facts: Any) -> PaymentReport:
 
 def waiting(request: PaymentRequest | PaymentRef, **facts: Any) -> PaymentReport:
     """This payment, without an outcome."""
-    return PaymentReport(
-        reference=request.reference,
-        provider_reference=f"Z-{request.reference}",
-        status=Status.PENDING,
-        amount=request.amount,
-        **facts,
-    )
+    usual = {"provider_reference": f"Z-{request.reference}", "status": Status.PENDING, "amount": request.amount}
+    return PaymentReport(reference=request.reference, **{**usual, **facts})
 
 
 class Provider(contract.Provider):
