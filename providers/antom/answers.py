@@ -95,11 +95,14 @@ def started(answer: Answer, request: PaymentRequest) -> Started:
 
     A page for a shopper who is away is a failure, and so it is reported: what Antom still has open has to be cancelled.
     """
-    _about(answer.fields, request.reference)
     if answer.status == "F":
         return _refused(answer, request)
+    if answer.status == "S" or answer.code == mapping.IN_PROCESS:
+        _about(answer.fields, request.reference)
     facts = _payment_facts(answer.fields, request.reference) | _external(request)
     if answer.status == "S":
+        if not facts["provider_reference"]:  # without it, nothing could be done with the money
+            raise OutcomeUnknown("authorised, but under what id is not said", code="no_payment_id")
         return Started(_authorised(answer.fields, facts, request.amount), Wait())
     step = _step(answer.fields)
     if answer.code != mapping.IN_PROCESS or not (step or facts["provider_reference"]):
@@ -268,6 +271,8 @@ def _movements(fields: Fields) -> Iterator[Movement]:
             raise OutcomeUnknown("a transaction of no type", code="unreadable")
         if word == mapping.DONE and (amount is None or (total and amount.currency != total.currency)):
             raise OutcomeUnknown("money moved, but how much is not said", code="no_amount")
+        if word not in {mapping.DONE, *mapping.ENDED_WITHOUT_MONEY, *mapping.UNDER_WAY}:
+            logger.warning("antom_transaction_status_unknown type=%s status=%s", kind, word)
         one = Movement(
             kind,
             word,
@@ -287,11 +292,12 @@ def _movements(fields: Fields) -> Iterator[Movement]:
 
 def operated(answer: Answer, request: OperationRequest, kind: str) -> OperationReport:
     """The answer to a capture or a refund (``kind``) that is no refusal. Raises OutcomeUnknown."""
-    if answer.fields.get(f"{kind}RequestId", request.reference) != request.reference:
-        raise OutcomeUnknown("Antom answered about another operation", code="other_operation")
-    if answer.status == "U" and answer.code not in {mapping.CAPTURE_IN_PROCESS, mapping.REFUND_IN_PROCESS}:
-        raise OutcomeUnknown("Antom may have done it", code=answer.code)
     done = answer.status == "S"
+    if not done and answer.code not in {mapping.CAPTURE_IN_PROCESS, mapping.REFUND_IN_PROCESS}:
+        raise OutcomeUnknown("Antom may have done it", code=answer.code)
+    name = f"{kind}RequestId"
+    if done or name in answer.fields:
+        _about(answer.fields, request.reference, name=name)
     return request.report(
         OperationStatus.SUCCEEDED if done else OperationStatus.PENDING,
         provider_reference=text(answer.fields, f"{kind}Id", ID),
@@ -302,16 +308,19 @@ def operated(answer: Answer, request: OperationRequest, kind: str) -> OperationR
 
 def cancelled(answer: Answer, request: OperationRequest) -> OperationReport:
     """The answer to a cancellation that is no refusal. Raises OutcomeUnknown."""
-    _about(answer.fields, request.payment.reference)
     if answer.status != "S":
         raise OutcomeUnknown("Antom may have cancelled it", code=answer.code)
+    _about(answer.fields, request.payment.reference)
     return request.report(OperationStatus.SUCCEEDED, raw=kept(answer.fields))
 
 
 def capture_among(answer: Answer, request: OperationRequest) -> OperationReport | None:
     """What an inquiry says of this very capture; None when it knows none, or one that took nothing."""
     _about(answer.fields, request.payment.reference)
-    mine = [one for one in _movements(answer.fields) if one.kind == "CAPTURE" and one.reference == request.reference]
+    captures = [one for one in _movements(answer.fields) if one.kind == "CAPTURE"]
+    if not all(one.reference for one in captures):
+        raise OutcomeUnknown("a capture of no name, which may be this one", code="unreadable")
+    mine = [one for one in captures if one.reference == request.reference]
     if not mine or mine[0].word in mapping.ENDED_WITHOUT_MONEY:
         return None
     done = mine[0].word == mapping.DONE
@@ -325,8 +334,7 @@ def capture_among(answer: Answer, request: OperationRequest) -> OperationReport 
 
 def inquired_refund(answer: Answer, request: OperationRequest) -> RefundReport:
     """The answer to ``inquiryRefund``. Raises OutcomeUnknown when it is about another, or its money unreadable."""
-    if answer.fields.get("refundRequestId", request.reference) != request.reference:
-        raise OutcomeUnknown("Antom answered about another refund", code="other_operation")
+    _about(answer.fields, request.reference, name="refundRequestId")
     return request.report(**_refund_facts(answer.fields, money(answer.fields, "refundAmount")))
 
 
@@ -556,10 +564,13 @@ def money(fields: Fields, name: str) -> Money | None:
         raise OutcomeUnknown("an amount that cannot be read", code="amount_unreadable") from None
 
 
-def _about(fields: Fields, reference: str) -> None:
-    """Raises OutcomeUnknown when this is about another payment."""
-    if fields.get("paymentRequestId", reference) != reference:
-        raise OutcomeUnknown("Antom answered about another payment", code="other_payment")
+def _about(fields: Fields, reference: str, *, name: str = "paymentRequestId") -> None:
+    """Raises OutcomeUnknown when this does not name the very payment (or operation) that was asked about.
+
+    A signature covers neither our question nor anything that would tell an old answer from a new one.
+    """
+    if fields.get(name) != reference:
+        raise OutcomeUnknown("Antom answered about something else", code="other_reference")
 
 
 def _object(fields: Fields, name: str) -> Fields:

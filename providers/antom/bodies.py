@@ -208,19 +208,22 @@ def _address(address: Address | None) -> Fields:
 
 
 def _metadata(request: PaymentRequest) -> Fields:
-    """``paymentMethodMetaData``: the card, or what goes with a saved one, and what is wished for."""
+    """``paymentMethodMetaData``: the card, or what goes with a saved one, and what is wished for.
+
+    A card goes nowhere but where our own form asked for it.
+    """
     metadata = _wish(request)
     if request.stored:
         metadata |= {"isCardOnFile": True, **({"cvv": request.stored.cvc} if request.stored.cvc else {})}
         if request.shopper_is_away:
             metadata |= _merchant_initiated(request, request.stored)
-    elif request.card:
+    elif request.card and request.method == mapping.CARD_METHOD:
         metadata |= {**_card(request.card), "isCardOnFile": False, "tokenize": request.store_card}
         if request.external_three_ds:
             metadata |= _external(request)
     elif request.store_card:
         metadata["tokenize"] = True
-    if request.card or request.stored:
+    if "cardNo" in metadata or request.stored:
         email = _email(request.customer) if request.amount.currency in mapping.PAYER_EMAIL_CURRENCIES else ""
         metadata |= _filled({"billingAddress": _address(request.billing), "payerEmail": email})
     return metadata

@@ -106,7 +106,8 @@ REVIEW_PENDING, REVIEW_REJECTED = "PROCESSING", "REJECT"
 
 DONE = "SUCCESS"
 ENDED_WITHOUT_MONEY = frozenset({"FAIL", "CANCELLED"})
-"""``transactionStatus`` of a capture or refund that moved nothing. Every other word but ``DONE`` is under way."""
+UNDER_WAY = frozenset({"PROCESSING", "PENDING"})
+"""``transactionStatus`` of a capture or refund. An unknown word is under way, too."""
 
 REFUND_STATES: Mapping[str, OperationStatus] = {
     "SUCCESS": OperationStatus.SUCCEEDED,

@@ -269,10 +269,9 @@ class Provider(contract.Provider):
         return {"merchantAccountId": chosen} if chosen else {}
 
     def _payment(self, payment: PaymentRef) -> dict[str, str]:
-        """Which payment: by their id, or, while we do not know it, by ours."""
-        if payment.provider_reference:
-            return {"paymentId": payment.provider_reference, **self._location}
-        return {"paymentRequestId": bodies.reference(payment.reference), **self._location}
+        """Which payment: by their id, which wins, as soon as we know it, and by ours."""
+        theirs = {"paymentId": payment.provider_reference} if payment.provider_reference else {}
+        return {**theirs, "paymentRequestId": bodies.reference(payment.reference), **self._location}
 
     @property
     def _keys(self) -> list[Any]:
