@@ -16,6 +16,7 @@ from providers.contract import (
     DeclineCategory,
     Delivery,
     OperationReport,
+    OperationRequest,
     OperationStatus,
     OutcomeUnknown,
     PaymentRef,
@@ -133,9 +134,7 @@ def of_hold(order: Answer, hold: Answer, payment: PaymentRef) -> PaymentReport:
         return report(order, payment, status=status, authorised=held, **facts)
     if status is Status.CANCELLED:
         return report(order, payment, status=status, authorised=held, released=held, **facts)
-    if not mapping.ORDER_QUERY_SHOWS_WHAT_WAS_CAPTURED:
-        return report(order, payment, status=None, authorised=held, **facts)
-    taken = _total(order.fields)
+    taken = _total(order.fields) if mapping.ORDER_QUERY_SHOWS_WHAT_WAS_CAPTURED else held
     given_back = taken if order.fields.get("result_pay") == mapping.REFUNDED_STATE else None
     let_go = max(0, held - taken) or None
     return report(
@@ -155,6 +154,13 @@ def report(answer: Answer, payment: PaymentRef, **facts: Any) -> PaymentReport:
         "raw": kept(answer.fields),
     }
     return PaymentReport(**{**known, **facts})
+
+
+def of_operation(hold: Answer, request: OperationRequest, states: Mapping[str, OperationStatus]) -> OperationReport:
+    """A capture or cancellation by the state of its hold; PENDING for a state that does not tell."""
+    status = states.get(hold.code, OperationStatus.PENDING)
+    error = hold.code if status is OperationStatus.FAILED else ""
+    return request.report(status, error_code=error, raw=kept(hold.fields))
 
 
 def of_refund(answer: Answer, request: RefundRequest) -> RefundReport:

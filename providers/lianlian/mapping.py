@@ -217,22 +217,29 @@ PREAUTH_STATES: Mapping[str, Status | None] = {
 AWAITS_SHOPPER = frozenset({"WAITING", "2003", "PR08"})
 """Of either query: nobody has handed in a code, so nothing is under way."""
 
+CAPTURED = "PR11"
 CAPTURE_STATES: Mapping[str, OperationStatus] = {
-    "PR11": OperationStatus.SUCCEEDED,
+    CAPTURED: OperationStatus.SUCCEEDED,
     "PR12": OperationStatus.PENDING,
     "PR13": OperationStatus.FAILED,
+    "PR10": OperationStatus.FAILED,  # there is nothing to take, or not any more
+    "PR14": OperationStatus.FAILED,
+    "2006": OperationStatus.FAILED,
 }
 CANCEL_STATES: Mapping[str, OperationStatus] = {
     "PR14": OperationStatus.SUCCEEDED,
     "2006": OperationStatus.SUCCEEDED,  # lapsed: nothing is held any more
     "PR15": OperationStatus.PENDING,
     "PR16": OperationStatus.FAILED,
+    CAPTURED: OperationStatus.FAILED,
 }
+MAY_BE_OLD = frozenset({"PR13", "PR16"})
+"""States that an earlier try may have left behind."""
 
 ORDER_QUERY_SHOWS_WHAT_WAS_CAPTURED = True
-"""Whether ``money_order`` of a captured order is the captured amount (assumed; matters when less was captured).
+"""Whether ``money_order`` of a captured order is the captured amount (assumed: no page says).
 
-Where it is not, nothing tells how much was captured, and a fetch says nothing of it.
+Where it is not, nothing tells how much of a hold was taken: then only whole holds can be captured.
 """
 
 REFUND_STATES: Mapping[str, OperationStatus] = {

@@ -136,10 +136,10 @@ class Provider(contract.Provider):
             Capability.FETCH_REFUND,
             Capability.LOOK_UP_CARD,
             Capability.REMOVE_CARD,
-            Capability.PARTIAL_CAPTURE,
             Capability.PARTIAL_REFUND,
             Capability.SAVE_CARD,
             Capability.PAY_WITH_TOKEN,
+            *({Capability.PARTIAL_CAPTURE} if mapping.ORDER_QUERY_SHOWS_WHAT_WAS_CAPTURED else ()),
         }
     )
     methods = (
@@ -223,16 +223,21 @@ class Provider(contract.Provider):
 
     def fetch(self, payment: PaymentRef) -> PaymentReport:
         """The order query; for a hold the pre-authorisation query too, which alone tells of held and taken money."""
-        order = self._call(mapping.ORDER_QUERY, self._body(bodies.order(payment)))
+        order = self._ask_order(payment)
         if order.code in mapping.NO_SUCH_RECORD:
             return PaymentReport(reference=payment.reference, absent=True, raw=answers.kept(order.fields))
-        answers.same_order(order, payment)
-        if order.code not in {mapping.SUCCESS, mapping.EXPIRED}:
-            raise answers.no_usable(order)
         if not answers.is_hold(order, payment):
             return answers.of_order(order, payment)
         theirs = order.text("oid_paybill") or payment.provider_reference
         return answers.of_hold(order, self._ask_hold(payment, theirs), payment)
+
+    def _ask_order(self, payment: PaymentRef) -> Answer:
+        """The order query. Raises as fetch does, for everything that is no state."""
+        answer = self._call(mapping.ORDER_QUERY, self._body(bodies.order(payment)))
+        answers.same_order(answer, payment)
+        if answer.code not in {mapping.SUCCESS, mapping.EXPIRED, *mapping.NO_SUCH_RECORD}:
+            raise answers.no_usable(answer)
+        return answer
 
     def _ask_hold(self, payment: PaymentRef, provider_reference: str) -> Answer:
         """The pre-authorisation query. Raises as fetch does, for everything that is no state."""
@@ -339,28 +344,27 @@ class Provider(contract.Provider):
             hold = self._ask_hold(request.payment, request.payment.provider_reference)
         except ProviderError:
             return request.report(OperationStatus.PENDING, raw=answers.kept(answer.fields))
-        status = states.get(hold.code, OperationStatus.PENDING)
-        error = hold.code if status is OperationStatus.FAILED else ""
-        return request.report(status, error_code=error, raw=answers.kept(hold.fields))
+        return answers.of_operation(hold, request, states)
 
     def _refused(
         self, request: OperationRequest, answer: Answer, known: Callable[[], OperationReport | None]
     ) -> OperationReport:
-        """A no. It may be to a repetition of what has happened, so it counts only if they do not know the operation."""
-        if answer.action in {Action.OK, Action.ASK, Action.NONE} and answer.code not in mapping.DOUBTFUL_NO:
-            raise OutcomeUnknown("LianLian may have done it", code=answer.code)
+        """A no. It may be to a repetition of what has happened, so first of all they are asked what they know."""
+        doubtful = OutcomeUnknown("LianLian may have done it", code=answer.code)
         try:
             found = known()
         except Rejected:
-            found = None
             if answer.action is not Action.CFG:
-                raise OutcomeUnknown("refused, or done before", code=answer.code) from None
+                raise doubtful from None
+            found = None  # nothing of ours is understood, so this was not either
         except ProviderError:
-            raise OutcomeUnknown("refused, or done before", code=answer.code) from None
+            raise doubtful from None
         if found:
             return found
         if answer.action is Action.CFG:
             raise Rejected("LianLian does not accept this request", code=answer.code)
+        if answer.action in {Action.OK, Action.ASK, Action.NONE} and answer.code not in mapping.DOUBTFUL_NO:
+            raise doubtful
         return request.report(OperationStatus.FAILED, error_code=answer.code, raw=answers.kept(answer.fields))
 
     def _known_refund(self, request: RefundRequest) -> RefundReport | None:
@@ -370,10 +374,15 @@ class Provider(contract.Provider):
     def _known_operation(
         self, request: OperationRequest, states: Mapping[str, OperationStatus]
     ) -> OperationReport | None:
+        """What the hold's state says of an operation that was refused; None when it says nothing."""
         hold = self._ask_hold(request.payment, request.payment.provider_reference)
-        status = states.get(hold.code)
-        done = status in {OperationStatus.SUCCEEDED, OperationStatus.PENDING}
-        return request.report(status, raw=answers.kept(hold.fields)) if status and done else None
+        if hold.code not in states or hold.code in mapping.MAY_BE_OLD:
+            return None
+        if hold.code == mapping.CAPTURED and states is mapping.CAPTURE_STATES:
+            taken = answers.of_hold(self._ask_order(request.payment), hold, request.payment).captured
+            if taken != request.amount.minor:  # a hold is captured once: is that another capture, or our belief wrong?
+                raise OutcomeUnknown("captured, but not this amount", code="other_amount")
+        return answers.of_operation(hold, request, states)
 
     # --------------------------------------------------------------------------------------------------------- cards
 

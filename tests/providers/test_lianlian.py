@@ -1610,11 +1610,11 @@ def test_of_a_hold_may_less_have_been_taken():
     )
 
 
-def test_where_nothing_tells_how_much_was_taken_nothing_is_claimed(monkeypatch):
+def test_where_nothing_tells_how_much_was_taken_it_was_all(monkeypatch):
     monkeypatch.setattr(mapping, "ORDER_QUERY_SHOWS_WHAT_WAS_CAPTURED", False)
-    report = fetch(found("SUCCESS"), hold("PR11"), capture="manual")
+    report = fetch(without(found("SUCCESS"), "money_order"), hold("PR11"), capture="manual")
 
-    assert (report.status, report.authorised, report.captured) == (None, 3168, None)
+    assert (report.status, report.authorised, report.captured, report.released) == (Status.CAPTURED, 3168, 3168, None)
 
 
 def test_what_was_taken_of_a_hold_may_have_been_given_back():
@@ -1896,6 +1896,9 @@ CONFIRMED = [
     ("cancel", "PR15", "pending", ""),
     ("cancel", "PR16", "failed", "PR16"),
     ("cancel", "PR07", "pending", ""),
+    ("capture", "PR14", "failed", "PR14"),
+    ("capture", "2006", "failed", "2006"),
+    ("cancel", "PR11", "failed", "PR11"),
 ]
 PATHS = {"capture": "preauthComplete", "cancel": "preauthCancel"}
 
@@ -1928,12 +1931,42 @@ def test_accepted_and_not_confirmed_is_pending(call, trouble):
     ("call", "state"),
     [("capture", "PR11"), ("capture", "PR12"), ("cancel", "PR14"), ("cancel", "PR15"), ("cancel", "2006")],
 )
-@pytest.mark.parametrize("code", ["2006", "7017", "5601", "1005", "8901", "9000", "3010"])
+@pytest.mark.parametrize("code", ["2005", "2006", "2007", "7017", "5601", "1005", "8901", "9000", "9999", "3010"])
 def test_sent_again_a_no_is_none_if_it_was_done(call, state, code):
-    report = run(call, **{PATHS[call]: no(code), "preauthquery": hold(state)})
+    report = run(call, **{PATHS[call]: no(code), "preauthquery": hold(state), "orderquery": found("SUCCESS")})
 
     assert report.status in {OperationStatus.SUCCEEDED, OperationStatus.PENDING}
     assert not report.error_code
+
+
+@pytest.mark.parametrize(
+    ("call", "state"), [("capture", "PR14"), ("capture", "PR10"), ("capture", "2006"), ("cancel", "PR11")]
+)
+@pytest.mark.parametrize("code", ["2006", "2007", "7017", "9999"])
+def test_a_hold_that_came_to_another_end_is_a_no(call, state, code):
+    report = run(call, **{PATHS[call]: no(code), "preauthquery": hold(state)})
+
+    assert (report.status, report.error_code) == (OperationStatus.FAILED, state)
+
+
+@pytest.mark.parametrize("code", ["2007", "2005", "9999", "1005", "7017"])
+@pytest.mark.parametrize("taken", ["20.00", "31.68"])
+def test_what_another_capture_took_is_not_taken_for_this_one(code, taken):
+    """A hold is captured once, and both captures would look the same but for their amounts."""
+    answers = {"preauthComplete": no(code), "preauthquery": hold("PR11")}
+    http = Script(**answers, orderquery=found("SUCCESS", money_order=taken))
+    with pytest.raises(OutcomeUnknown):
+        provider(http).capture(operation(1168))
+
+    assert http.paths == ["preauthComplete", "preauthquery", "orderquery"]
+
+
+@pytest.mark.parametrize(
+    "order", [no("8901"), no("9999"), no("2006"), Unreachable("x"), found("SUCCESS", money_order="")]
+)
+def test_a_capture_of_unknown_amount_is_in_doubt(order):
+    with pytest.raises(OutcomeUnknown):
+        run("capture", preauthComplete=no("1005"), preauthquery=hold("PR11"), orderquery=order)
 
 
 @pytest.mark.parametrize("call", PATHS)
@@ -1957,9 +1990,10 @@ def test_a_wrong_operation_is_rejected(call, code):
 @pytest.mark.parametrize(
     "code", ["2005", "2007", "2008", "1002", "1003", "9999", "9990", "4711", "8101", "2003", "8888"]
 )
-def test_nobody_knows_what_became_of_an_operation(call, code):
+@pytest.mark.parametrize("state", ["PR07", "PR13", "PR16", "0000", "8901"])
+def test_nobody_knows_what_became_of_an_operation(call, code, state):
     with pytest.raises(OutcomeUnknown):
-        run(call, **{PATHS[call]: no(code)})
+        run(call, **{PATHS[call]: no(code), "preauthquery": hold(state)})
 
 
 @pytest.mark.parametrize("call", PATHS)
