@@ -83,10 +83,6 @@ def one_of(*values: str) -> Form:
     return lambda value, _now: value in values
 
 
-def anything(_value: str, _now: int) -> bool:
-    return True
-
-
 def money(value: str, _now: int) -> bool:
     return len(value) <= 12 and to_fen(value) is not None
 

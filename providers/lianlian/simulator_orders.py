@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from providers.lianlian import simulator_cards as cards
-from providers.lianlian.simulator_cards import CREDIT, Card
+from providers.lianlian.simulator_cards import Card
 from providers.lianlian.simulator_members import (
     DAY_MS,
     DEFAULT_VALID_ORDER,
@@ -460,9 +460,6 @@ class Orders:
     def agree(self, order: Order) -> str:
         return self.bind(order.data["scope"], order.data["user_id"], Card.load(order.data["card"]))
 
-    def unbind(self, no_agree: str) -> None:
-        self.forget("agreement", no_agree)
-
     def forget(self, kind: str, key: str) -> None:
         with self._store.write() as db:
             db.execute("DELETE FROM keys WHERE provider = ? AND kind = ? AND key = ?", (SLUG, kind, key))
@@ -594,10 +591,6 @@ class Orders:
         if not chosen:
             raise Refused("this order has no such refund that is still open")
         self.refunded(order, chosen[-1], "2" if event == "refund_success" else "3")
-
-
-def is_credit(card: Card) -> bool:
-    return card.kind == CREDIT
 
 
 def _digest(token: str) -> str:

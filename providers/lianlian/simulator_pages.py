@@ -21,7 +21,8 @@ from providers.lianlian.simulator_orders import DEAD, HELD, PAID, SLUG, STATES, 
 from providers.simulation import Order, faults
 
 if TYPE_CHECKING:
-    from providers.lianlian.simulator import Call, Simulator
+    from providers.lianlian.simulator import Simulator
+    from providers.lianlian.simulator_operations import Call
 
 PRODUCT = "page"
 SMS_SHOWN = 20
@@ -50,7 +51,7 @@ REFUSALS = {
     "9702": ("verify_code", "Too many wrong codes. Ask for a new one."),
 }
 ENDINGS = {
-    "paid": ("The payment is done", "The amount was paid. The shop has been told."),
+    "paid": ("The payment is done", "The amount was paid, and the shop is being told."),
     "held": ("The amount is held", "The card is pre-authorised. The shop takes the money later."),
     "processing": ("The bank is still deciding", "The shop will hear the result. You may close this page."),
     "closed": ("This payment page has expired", "Nothing was charged. Go back to the shop to try again."),
@@ -110,7 +111,7 @@ class Pages:
 
     def _open(self, call: "Call", channel: str) -> Order:
         """The order, new or met again on its page. An ended one is shown as what it is."""
-        body, scope = call.body, self._simulator.scope(call)
+        body, scope = call.body, self._simulator.api.scope(call)
         with self._store.write():
             known = self._store.order_by_reference(SLUG, call.merchant.id, str(body["no_order"]))
             if known is not None:
@@ -129,7 +130,7 @@ class Pages:
 
     def _preset(self, call: "Call") -> Card | None:
         """The card the shop already knows: a saved one, or number and person; then the page asks for the code only."""
-        body, scope = call.body, self._simulator.scope(call)
+        body, scope = call.body, self._simulator.api.scope(call)
         if body.get("no_agree"):
             return self._orders.agreement(scope, str(body["user_id"]), str(body["no_agree"]))
         if not body.get("card_no"):
@@ -206,7 +207,7 @@ class Pages:
         preset = order.data["preset"]
         card = Card.load(preset) if preset else self._orders.reduce({**form, "id_type": "0"})
         if not order.data["preset_saved"]:
-            self._simulator.check_expiry(self._orders.account(order), card, form)
+            self._simulator.api.check_expiry(self._orders.account(order), card, form)
             self._orders.check_person(order.data["scope"], order.data["user_id"], card)
         if order.data["pay_type"] == "F" and card.kind != cards.CREDIT:
             raise Denied("5601")

@@ -910,6 +910,9 @@ def test_valid_order_ends_an_unpaid_order(api: Api) -> None:
     assert api.verify(applied)["ret_code"] == "2006"
     assert api.post("easypay.htm", body)["ret_code"] == "2006"
     assert api.notices() == []
+    hold = api.waiting(CREDIT, pay_type="F", valid_order=20)
+    api.jump(20 * 60 + 1)
+    assert api.hold_state(hold) == "2006"
 
 
 def test_an_order_that_failed_late_ends_with_its_time_too(api: Api) -> None:
@@ -1848,6 +1851,13 @@ def test_magic_amounts_bring_faults_and_ordinary_ones_do_not(api: Api) -> None:
     assert api.notices() == []
     api.paid(money_order="777.99")
     assert len(api.notices()) == 1
+
+
+def test_a_magic_amount_spoils_the_first_application_only(api: Api) -> None:
+    body = api.apply_body(money_order="777.17")
+    assert api.send("easypay.htm", body).status_code == 500
+    assert api.state(body) == "WAITING"
+    assert api.verify(api.post("easypay.htm", body))["result_pay"] == "SUCCESS"
 
 
 def test_queries_may_lag_find_nothing_or_lie(api: Api) -> None:
