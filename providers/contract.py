@@ -635,6 +635,8 @@ class Hint:
 
     reference: str = ""
     provider_reference: str = ""
+    operation_reference: str = ""
+    """Ours, if it is a capture, cancellation or refund that something happened to."""
     why: str = ""
 
 

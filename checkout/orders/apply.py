@@ -97,6 +97,7 @@ def apply(account: ProviderAccount, report: Report, *, road: Road, cause: str) -
             case FraudReport():
                 return _fraud(payment, report, cause=cause)
             case Hint():
+                _hurry_operation(payment, report.operation_reference)
                 return Outcome.CONFIRM
 
 
@@ -473,6 +474,13 @@ def _told_by_totals(payment: Payment, operation: Operation, amount: int) -> int:
 def _nameless(payment: Payment) -> TenantQuerySet[Refund]:
     """Refunds made elsewhere that only a sum told of."""
     return Refund.objects.filter(payment=payment, source=Source.EXTERNAL, provider_reference="")
+
+
+def _hurry_operation(payment: Payment, reference: str) -> None:
+    """Have an operation asked about now, not when its schedule says."""
+    for kind in KINDS.values():
+        mine = kind._default_manager.filter(payment=payment, reference=reference)
+        mine.filter(status__in=(OperationStatus.SENT, OperationStatus.PENDING)).update(due_at=timezone.now())
 
 
 def _find_operation(payment: Payment, report: OperationReport) -> Operation | None:

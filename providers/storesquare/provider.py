@@ -308,7 +308,8 @@ class Provider(contract.Provider):
         kind = profile["webhook.eventTypes"].get(event.text(names["eventType"]), "")
         data = Message(profile, event.at(names["data"]))
         if kind != "payment":
-            return _hints(data.fact("refund.orderNo"), data.fact("refund.tradeNo"), kind or "an event unknown to us")
+            about = data.fact("refund.orderNo"), data.fact("refund.tradeNo")
+            return _hints(*about, kind or "an event unknown to us", operation=data.fact("refund.refundNumber"))
         message = Message(profile, placed(data.value, profile["envelope.data"]))
         reference, theirs = message.fact("payment.orderNo"), message.fact("payment.tradeNo", longest=100)
         try:
@@ -570,9 +571,11 @@ def _tracking_report(request: TrackingRequest, answer: Answer, *, code: str = ""
 # ------------------------------------------------------------------------------------------------------------- messages
 
 
-def _hints(reference: str, theirs: str, why: str) -> list[Report]:
+def _hints(reference: str, theirs: str, why: str, *, operation: str = "") -> list[Report]:
     """A reason to inquire, if it says about what."""
-    return [Hint(reference=reference, provider_reference=theirs, why=why)] if reference or theirs else []
+    if not (reference or theirs):
+        return []
+    return [Hint(reference=reference, provider_reference=theirs, operation_reference=operation, why=why)]
 
 
 def _subscription(url: str, message: Message) -> Subscription:

@@ -587,7 +587,7 @@ def test_what_brings_no_money_is_a_reason_to_inquire(status):
 def test_news_of_a_refund_is_a_reason_to_inquire(kind):
     (hint,) = parsed(event(kind, {"refundNumber": "R1", "orderNo": OURS, "tradeNo": THEIRS, "status": "SUCCESS"}))
 
-    assert hint == Hint(reference=OURS, provider_reference=THEIRS, why="refund")
+    assert hint == Hint(reference=OURS, provider_reference=THEIRS, operation_reference="R1", why="refund")
 
 
 def test_an_event_tells_no_token():
