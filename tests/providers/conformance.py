@@ -174,7 +174,7 @@ def only_if(concerns: Callable[[type[ProviderConformance]], bool]) -> Callable[[
     """Leave this test out of the classes that it does not concern."""
 
     def mark(test: Test) -> Test:
-        test.concerns = concerns  # type: ignore[attr-defined]
+        test.concerns = (*getattr(test, "concerns", ()), concerns)  # type: ignore[attr-defined]
         return test
 
     return mark
@@ -398,8 +398,7 @@ class ProviderConformance:
         super().__init_subclass__(**kwargs)
         if hasattr(cls, "provider_class"):
             for name in dir(cls):
-                concerns = getattr(getattr(cls, name), "concerns", None)
-                if concerns and not concerns(cls):
+                if not all(concerns(cls) for concerns in getattr(getattr(cls, name), "concerns", ())):
                     setattr(cls, name, None)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
