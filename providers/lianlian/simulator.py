@@ -93,6 +93,12 @@ class Simulator(ProviderSimulator):
         Switch("preauth_result", "APPLY_SUCCESS", "result_pay of a granted hold", ("APPLY_SUCCESS", "SUCCESS")),
         Switch("preauth_query_plain", False, "the pre-authorisation query answers 0000, not the state"),
         Switch("preauth_query_needs_paybill", True, "it refuses a query without oid_paybill"),
+        Switch(
+            "capture_told",
+            "captured",
+            "amount told of a captured hold, but for its own query",
+            ("captured", "authorised"),
+        ),
         Switch("notify_authorisation", True, "a granted hold is notified"),
         Switch("notify_capture", True, "a capture is notified"),
         Switch("notify_failed_refund", False, "failed refunds are notified too, as in 2018"),
@@ -360,7 +366,7 @@ class Simulator(ProviderSimulator):
             "dt_order": order.data["dt_order"],
             "no_order": order.reference,
             "oid_paybill": order.id,
-            "money_order": money_text(order),
+            "money_order": money_text(order, self.orders.account(order).settings["capture_told"]),
             "result_pay": STATES[order.status].result_pay,
             "pay_type": order.data["pay_type"],
             "info_order": order.data["info_order"],  # empty and present when none was given

@@ -238,7 +238,8 @@ class Operations:
         if now < order.created_at + 1000 * float(lasting.get("query_not_found", 0)):
             raise Denied("8901")
         lags = now < order.history[-1]["at"] + 1000 * float(lasting.get("query_lags", 0))
-        told: Members = {"money_order": money_text(order)}
+        captures = call.merchant.settings["capture_told"] if call.operation == "orderquery" else "authorised"
+        told: Members = {"money_order": money_text(order, captures)}
         if "query_wrong_amount" in lasting:
             told["money_order"] = to_yuan(order.amount * 10)
         if "query_wrong_currency" in lasting:
@@ -455,10 +456,14 @@ OPERATIONS = {
 }
 
 
-def money_text(order: Order) -> str:
-    """The order's amount as the merchant wrote it, unless other money came."""
+def money_text(order: Order, told_of_captures: str = "authorised") -> str:
+    """The order's amount as the merchant wrote it, unless other money came.
+
+    Of a captured hold nobody documented which amount is told; ``told_of_captures`` is the account's switch.
+    """
     received = order.data.get("received")
-    if received is None or received == order.amount or order.data["pay_type"] == "F":
+    is_hold = order.data["pay_type"] == "F" and told_of_captures == "authorised"
+    if received is None or received == order.amount or is_hold:
         return str(order.data["money_order"])
     return to_yuan(received)
 

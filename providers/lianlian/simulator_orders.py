@@ -201,13 +201,13 @@ class Orders:
         if code == cards.EXPIRED_CODE or self._clock.now() > order.data["sms_at"] + CODE_LIFE_MS:
             return "1901"
         if code == cards.RIGHT_CODE or code in cards.CODES:
-            order.data["token"] = ""
+            order.data.pop("token", None)
             self._store.save_order(order)
             return "0000"
         order.data["wrong_codes"] += 1
         too_often = code == cards.TOO_OFTEN_CODE or order.data["wrong_codes"] > WRONG_CODES_ALLOWED
         if too_often:
-            order.data["token"] = ""
+            order.data.pop("token", None)
         self._store.save_order(order)
         return "9702" if too_often else "1900"
 

@@ -1024,7 +1024,11 @@ def test_a_hold_is_granted_captured_and_only_then_charged(api: Api) -> None:
     assert api.hold_state(granted) == "PR11"
     assert api.ledger() == [6000]
     found = api.query(granted)
-    assert (found["result_pay"], found["pay_type"], found["money_order"]) == ("SUCCESS", "F", "100.00")
+    assert (found["result_pay"], found["pay_type"], found["money_order"]) == ("SUCCESS", "F", "60.00")
+    assert api.preauth("preauthquery.htm", granted)["money_order"] == "100.00"
+    assert [body["money_order"] for body in api.notices()] == ["100.00", "60.00"]
+    api.account(capture_told="authorised")
+    assert api.query(granted)["money_order"] == "100.00"
 
 
 def test_holds_are_notified_at_grant_and_at_capture_unless_switched_off(api: Api) -> None:
