@@ -62,39 +62,44 @@ from providers.lianlian.mapping import Action, Endpoint
 logger = logging.getLogger(__name__)
 
 HEADERS = {"Content-Type": "application/json;charset=utf-8"}
-CODE = re.compile(r"[0-9A-Z]{4}")
-ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-TOKEN = re.compile(r"[!-~]{1,200}")
-SHORT = re.compile(r"[ -~]{1,40}")
 
 
 @dataclass(frozen=True)
 class Config:
     """What LianLian and the merchant agreed on. Keys are PEM or bare Base64."""
 
-    oid_partner: str
-    ware_category: str
-    """``frms_ware_category``: the industry code that LianLian assigned."""
+    oid_partner: str = field(metadata={"label": "Merchant number (oid_partner)"})
+    ware_category: str = field(
+        metadata={"label": "Industry code", "help": "frms_ware_category: four digits, assigned by LianLian."}
+    )
     merchant_private_key: str = secret(
         metadata={"multiline": True, "help": "Ours: PEM or Base64. Its public half is uploaded to LianLian."}
     )
     provider_public_key: str = public_key(metadata={"help": "LianLian's, from its merchant console: PEM or Base64."})
-    provider_public_key_previous: str = public_key(default="")
-    """While LianLian changes its key, messages signed with the old one are still theirs."""
-    sign_type: str = "RSA"
-    busi_partner: str = mapping.BUSI_PARTNERS["virtual goods"]
+    provider_public_key_previous: str = public_key(
+        default="", metadata={"help": "While LianLian changes its key: messages signed with the old one are accepted."}
+    )
+    sign_type: str = field(default="RSA", metadata={"help": "RSA or SHA256withRSA, as agreed with LianLian."})
+    busi_partner: str = field(
+        default=mapping.BUSI_PARTNERS["virtual goods"],
+        metadata={"help": "101001 for virtual goods, 109001 for physical goods, as in the contract."},
+    )
     risk_extras: str = field(
         default="", metadata={"multiline": True, "help": "Further members of risk_item, as a JSON object."}
     )
-    query_url: str = ""
-    cashier_url: str = ""
-    h5_url: str = ""
-    """Other hosts; where empty, LianLian's real ones beside its real trader host, else the account's base URL."""
-    refund_path: str = mapping.REFUND_PATH
-    pay_type_credit: str = mapping.ORDINARY
-    expiry_format: str = mapping.EXPIRY_FORMATS[0]
-    confirm_notifications: bool = True
-    """Whether a notification of money is confirmed by a query first: their key may be of 1024 bits, their hash MD5."""
+    query_url: str = field(default="", metadata={"help": "Empty: beside LianLian's real host, else the base URL."})
+    cashier_url: str = field(default="", metadata={"help": "Of the payment page; empty: likewise."})
+    h5_url: str = field(default="", metadata={"help": "Of the payment page for phones; empty: likewise."})
+    refund_path: str = field(default=mapping.REFUND_PATH, metadata={"help": "/refund.htm, or /exchangerefund.htm."})
+    pay_type_credit: str = field(
+        default=mapping.ORDINARY, metadata={"help": "pay_type of ordinary payments by credit card: M or N."}
+    )
+    expiry_format: str = field(
+        default=mapping.EXPIRY_FORMATS[0], metadata={"help": "Of a credit card's expiry date: YYMM or MMYY."}
+    )
+    confirm_notifications: bool = field(
+        default=True, metadata={"help": "Ask LianLian before a notification of money counts: its signatures are weak."}
+    )
 
     def __post_init__(self) -> None:
         _demand(re.fullmatch(r"\d{1,18}", self.oid_partner, re.ASCII), "oid_partner is a number of at most 18 digits")
@@ -433,7 +438,7 @@ class Provider(contract.Provider):
             fields = signing.parse(received)
         except ValueError:
             raise OutcomeUnknown("LianLian's answer is no message", code="unreadable") from None
-        answer = Answer(answers.text_of(fields, "ret_code", CODE), fields)
+        answer = Answer(answers.text_of(fields, "ret_code", answers.CODE), fields)
         if not answer.code:
             raise OutcomeUnknown("LianLian's answer has no code", code="unreadable")
         if not self._is_genuine(fields, endpoint):

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 Fields = Mapping[str, Any]
 
 HASHES: Mapping[str, hashes.HashAlgorithm] = {
-    "rsa": hashes.MD5(),  # noqa: S303 - their choice
+    "rsa": hashes.MD5(),  # noqa: S303  # nosec B303 - their choice
     "sha256withrsa": hashes.SHA256(),
 }
 """By ``sign_type``, whose case varies. The legacy "MD5", a plain hash with a shared secret, is refused."""
