@@ -351,6 +351,8 @@ class PaymentRef:
     """``automatic`` or ``manual``, as it was started."""
     created_at: datetime | None = None
     payer: str = ""
+    captured: int = 0
+    """What we captured and are capturing, minor units: some providers say *that* money was taken but not how much."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,6 +76,7 @@ def payment_ref(payment: Payment) -> PaymentRef:
         capture=payment.order.capture_mode,
         created_at=payment.created_at,
         payer=payment.payer,
+        captured=payment.captured_total + payment.captures_reserved,
     )
 
 

@@ -134,7 +134,9 @@ def of_hold(order: Answer, hold: Answer, payment: PaymentRef) -> PaymentReport:
         return report(order, payment, status=status, authorised=held, **facts)
     if status is Status.CANCELLED:
         return report(order, payment, status=status, authorised=held, released=held, **facts)
-    taken = _total(order.fields) if mapping.ORDER_QUERY_SHOWS_WHAT_WAS_CAPTURED else held
+    taken = _total(order.fields)
+    if taken == held and 0 < payment.captured < held:
+        taken = payment.captured  # no page says whose amount this is after a capture; a hold is captured only once
     given_back = taken if order.fields.get("result_pay") == mapping.REFUNDED_STATE else None
     let_go = max(0, held - taken) or None
     return report(

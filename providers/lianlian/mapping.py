@@ -236,12 +236,6 @@ CANCEL_STATES: Mapping[str, OperationStatus] = {
 MAY_BE_OLD = frozenset({"PR13", "PR16"})
 """States that an earlier try may have left behind."""
 
-ORDER_QUERY_SHOWS_WHAT_WAS_CAPTURED = True
-"""Whether ``money_order`` of a captured order is the captured amount (assumed: no page says).
-
-Where it is not, nothing tells how much of a hold was taken: then only whole holds can be captured.
-"""
-
 REFUND_STATES: Mapping[str, OperationStatus] = {
     "0": OperationStatus.PENDING,
     "1": OperationStatus.PENDING,

@@ -141,10 +141,10 @@ class Provider(contract.Provider):
             Capability.FETCH_REFUND,
             Capability.LOOK_UP_CARD,
             Capability.REMOVE_CARD,
+            Capability.PARTIAL_CAPTURE,
             Capability.PARTIAL_REFUND,
             Capability.SAVE_CARD,
             Capability.PAY_WITH_TOKEN,
-            *({Capability.PARTIAL_CAPTURE} if mapping.ORDER_QUERY_SHOWS_WHAT_WAS_CAPTURED else ()),
         }
     )
     methods = (

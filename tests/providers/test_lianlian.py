@@ -1610,11 +1610,11 @@ def test_of_a_hold_may_less_have_been_taken():
     )
 
 
-def test_where_nothing_tells_how_much_was_taken_it_was_all(monkeypatch):
-    monkeypatch.setattr(mapping, "ORDER_QUERY_SHOWS_WHAT_WAS_CAPTURED", False)
-    report = fetch(without(found("SUCCESS"), "money_order"), hold("PR11"), capture="manual")
+@pytest.mark.parametrize(("ours", "taken", "let_go"), [(0, 3168, None), (2000, 2000, 1168), (3168, 3168, None)])
+def test_where_the_query_shows_the_whole_hold_our_own_capture_tells(ours, taken, let_go):
+    report = fetch(found("SUCCESS"), hold("PR11"), capture="manual", captured=ours)
 
-    assert (report.status, report.authorised, report.captured, report.released) == (Status.CAPTURED, 3168, 3168, None)
+    assert (report.authorised, report.captured, report.released) == (3168, taken, let_go)
 
 
 def test_what_was_taken_of_a_hold_may_have_been_given_back():
