@@ -15,6 +15,7 @@ from functools import cache
 from html import escape
 from typing import Any, ClassVar
 from unittest.mock import Mock
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -70,6 +71,7 @@ from tests.providers.conformance import (
     plain,
     recordings,
 )
+from tests.providers.disorder import MoneyUnderDisorder, Part, Truth
 
 TEST_KEY = (
     "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQCWhGhj+WFp9SlKufiRqT3oK8cLx2ErBDs7l7QYUY6R+DOiWAI0"
@@ -368,7 +370,7 @@ def key_called(secret: str) -> rsa.RSAPrivateKey:
     return new_key()
 
 
-class TestConformance(ProviderConformance):
+class TestConformance(MoneyUnderDisorder, ProviderConformance):
     slug = "lianlian"
     provider_class = lianlian.Provider
     answers_are_signed = True
@@ -435,6 +437,67 @@ class TestConformance(ProviderConformance):
         for one in (None, True, "", "word", [], {}):  # a number would be an amount
             yield {"ret_code": "0000", "result_pay": "SUCCESS", "money_order": one}
             yield {"ret_code": "0000", "result_pay": "APPLY_SUCCESS", "money_order": one}
+
+    # ------------------------------------------------------------------------------------------ the truth on the wire
+
+    announces_failure = False
+    tells_refunds_made_elsewhere = False
+    other_currency = ""
+    words_of: ClassVar = {
+        Status.PENDING: "WAITING",
+        Status.AUTHORISED: "SUCCESS",
+        Status.CAPTURED: "SUCCESS",
+        Status.FAILED: "FAILURE",
+    }
+    holds_of: ClassVar = {Status.AUTHORISED: "PR07", Status.CAPTURED: "PR11", Status.FAILED: "PR10"}
+    refund_words_of: ClassVar = {
+        OperationStatus.PENDING: "0",
+        OperationStatus.SUCCEEDED: "2",
+        OperationStatus.FAILED: "3",
+    }
+
+    def answer_to(self, sent: Received, truth: Truth) -> dict[str, Any]:
+        common = {"ret_code": "0000", "ret_msg": "ok", "oid_partner": MERCHANT}
+        if "refund" in sent.path:
+            asked = json.loads(sent.body)["no_refund"]
+            found = [self._refund(part) for part in truth.refunds if part.reference == asked]
+            return {**common, **found[0]} if found else {**common, "ret_code": "8901"}
+        if "preauth" in sent.path.lower():
+            return {**common, **self._order(truth), "ret_code": self.holds_of.get(truth.status, "2003")}
+        given_back = truth.refunded and truth.refunded == truth.captured
+        return {**common, **self._order(truth), "result_pay": "REFUND" if given_back else self.words_of[truth.status]}
+
+    def payment_event(self, truth: Truth) -> dict[str, Any] | None:
+        """Only success is told."""
+        if truth.status not in {Status.CAPTURED, Status.AUTHORISED}:
+            return None
+        return {"oid_partner": MERCHANT, **self._order(truth), "result_pay": "SUCCESS", "settle_date": "20260301"}
+
+    def capture_event(self, truth: Truth, part: Part) -> None:
+        return None
+
+    def refund_event(self, truth: Truth, part: Part) -> dict[str, Any] | None:
+        if part.status is OperationStatus.PENDING:
+            return None
+        return {"oid_partner": MERCHANT, **self._refund(part), "settle_date": "20260301"}
+
+    def _order(self, truth: Truth) -> dict[str, Any]:
+        return {
+            "no_order": truth.reference,
+            "dt_order": truth.created_at.astimezone(ZoneInfo("Asia/Shanghai")).strftime("%Y%m%d%H%M%S"),
+            "money_order": truth.amount.decimal,
+            "oid_paybill": truth.provider_reference,
+            "pay_type": "F" if truth.manual else "D",
+        }
+
+    def _refund(self, part: Part) -> dict[str, Any]:
+        return {
+            "no_refund": part.reference,
+            "dt_refund": "20260301120000",
+            "money_refund": part.amount.decimal,
+            "oid_refundno": part.provider_reference,
+            "sta_refund": self.refund_words_of[part.status],
+        }
 
 
 # ------------------------------------------------------------------------------------------------------------- signing

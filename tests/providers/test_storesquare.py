@@ -63,6 +63,7 @@ from tests.providers.conformance import (
     nobody_listens,
     told,
 )
+from tests.providers.disorder import MoneyUnderDisorder, Part, Truth
 
 APP = "086000000000001"
 SECRET = "sim_secret_3f9a1c5e7b2d4860"
@@ -240,7 +241,7 @@ def event(kind: str = "payment.succeeded", data: Any = None, **changes: Any) -> 
     return compact({**facts, **changes})
 
 
-class TestConformance(ProviderConformance):
+class TestConformance(MoneyUnderDisorder, ProviderConformance):
     slug = "storesquare"
     provider_class = storesquare.Provider
     amounts: ClassVar = {
@@ -342,6 +343,70 @@ class TestConformance(ProviderConformance):
     def test_the_table_names_the_same_words(self):
         assert set(self.words) == set(profile.load()["status.payment"])
         assert set(self.operation_words) == set(profile.load()["status.refund"])
+
+    # ------------------------------------------------------------------------------------------ the truth on the wire
+
+    words_of: ClassVar = {
+        Status.PENDING: "PENDING",
+        Status.AUTHORISED: "AUTHORIZED",
+        Status.CAPTURED: "SUCCESS",
+        Status.FAILED: "FAILED",
+    }
+    events_of: ClassVar = {
+        Status.PENDING: "payment.pending",
+        Status.AUTHORISED: "payment.authorized",
+        Status.CAPTURED: "payment.succeeded",
+        Status.FAILED: "payment.failed",
+    }
+    refund_words_of: ClassVar = {
+        OperationStatus.PENDING: "PROCESSING",
+        OperationStatus.SUCCEEDED: "SUCCESS",
+        OperationStatus.FAILED: "FAILED",
+    }
+
+    def answer_to(self, sent: Received, truth: Truth) -> bytes:
+        if "refund" in sent.path:
+            number = json.loads(sent.body)["refundNumber"]
+            return ok(next(self._refund(truth, part) for part in truth.refunds if part.reference == number))
+        return ok(self._payment(truth))
+
+    def payment_event(self, truth: Truth) -> bytes:
+        return self._event(self.events_of[truth.status], self._payment(truth))
+
+    def refund_event(self, truth: Truth, part: Part) -> bytes:
+        done = part.status is OperationStatus.SUCCEEDED
+        return self._event("refund.succeeded" if done else "refund.failed", self._refund(truth, part))
+
+    def _event(self, kind: str, data: dict[str, Any]) -> bytes:
+        return event(kind, data, eventId=f"evt_{hashlib.sha256(compact([kind, data])).hexdigest()[:20]}")
+
+    def _payment(self, truth: Truth) -> dict[str, Any]:
+        word, currency = self.words_of[truth.status], truth.amount.currency
+        if truth.refunded:
+            word = "REFUNDED" if truth.refunded == truth.captured else "PARTIAL_REFUNDED"
+        return {
+            "orderNo": truth.reference,
+            "tradeNo": truth.provider_reference,
+            "paymentMethodType": "card",
+            "amount": truth.amount.decimal,
+            "currency": currency,
+            "captureMethod": "manual" if truth.manual else "auto",
+            "capturedAmount": Money(truth.captured, currency).decimal,
+            "refundedAmount": Money(truth.refunded, currency).decimal,
+            "status": word,
+            "refunds": [self._refund(truth, part) for part in truth.refunds],
+        }
+
+    def _refund(self, truth: Truth, part: Part) -> dict[str, Any]:
+        return {
+            "refundNumber": part.reference,
+            "refundTradeNo": part.provider_reference,
+            "orderNo": truth.reference,
+            "tradeNo": truth.provider_reference,
+            "amount": part.amount.decimal,
+            "currency": part.amount.currency,
+            "status": self.refund_words_of[part.status],
+        }
 
 
 # ----------------------------------------------------------------------------------------------------------- signatures
