@@ -8,8 +8,9 @@ Trust falls in this order: a verified fetch, a verified webhook, the answer to o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -72,6 +73,9 @@ class Outcome(StrEnum):
     """We know no such payment at this account (yet)."""
 
 
+LONGEST_REFERENCE = 100
+"""As much of a provider's name for something as a column holds."""
+
 KINDS: Mapping[Capability | None, type[Operation]] = {
     Capability.REFUND: Refund,
     Capability.CAPTURE: Capture,
@@ -82,6 +86,8 @@ MONEY_KINDS = {Capture: EntryKind.CAPTURED, Refund: EntryKind.REFUNDED}
 
 def apply(account: ProviderAccount, report: Report, *, road: Road, cause: str) -> Outcome:
     """Make ``report``, which came from this very account, our truth. Changes nothing twice."""
+    if isinstance(report, PaymentReport | OperationReport) and len(report.provider_reference) > LONGEST_REFERENCE:
+        report = replace(report, provider_reference=_shortened(report.provider_reference))
     found = find(account, report)
     if found is None:
         return Outcome.UNMATCHED
@@ -588,6 +594,11 @@ def find(account: ProviderAccount, report: Report) -> Payment | None:
 def _kinds(report: OperationReport) -> Iterable[type[Operation]]:
     """What the report may be about: some providers number captures and refunds alike."""
     return (KINDS[report.operation],) if report.operation in KINDS else tuple(KINDS.values())
+
+
+def _shortened(reference: str) -> str:
+    """Something to know it by again. Nobody names a payment like that, so it only must not break anything."""
+    return f"sha256:{hashlib.sha256(reference.encode()).hexdigest()}"
 
 
 def _by_references(rows: TenantQuerySet[Row], ours: str, theirs: str) -> Row | None:

@@ -49,6 +49,16 @@ def test_an_answer_that_wants_to_be_confirmed_is_asked_about_at_once(merchant, a
     assert (payment.status, fresh(payment.order).status) == ("captured", "paid")
 
 
+def test_an_endless_name_of_theirs_breaks_nothing_and_is_known_again(merchant, account):
+    payment = a_payment(an_order(merchant), "page")
+    Payment.objects.update(provider_reference="")
+    named = dataclasses.replace(paid(payment_ref(payment)), provider_reference="z" * 5000)
+
+    assert apply(account, named, road=Road.FETCH, cause="test") is Outcome.APPLIED
+    assert apply(account, named, road=Road.FETCH, cause="test") is Outcome.NO_NEWS
+    assert len(fresh(payment).provider_reference) <= 100
+
+
 # ------------------------------------------------------------------------------------------------------------- QR codes
 
 
