@@ -274,6 +274,7 @@ LIABILITY: Mapping[str, bool] = {"1": True, "0": False, "-1": False}
 
 KEPT = (
     *("paymentId", "paymentRequestId", "paymentStatus", "paymentResultCode", "paymentTime", "authExpiryTime"),
+    "authExpirytime",  # as an older edition spells it
     *("authReviewStatus", "authReviewSource", "paymentMethodType", "acquirerReferenceNo", "notifyType"),
     *("captureId", "captureRequestId", "captureTime", "cancelTime"),
     *("refundId", "refundRequestId", "refundStatus", "refundTime", "arn", "rrn", "authorizationCode"),

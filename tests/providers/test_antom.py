@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -16,6 +17,8 @@ import pytest
 import time_machine
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from providers import antom
 from providers.antom import mapping, signing
@@ -2059,3 +2062,53 @@ def test_every_recording_is_about_something_of_its_own():
     ]
 
     assert len(set(bodies)) == len(bodies)
+
+
+# ------------------------------------------------------------------------------------------------------ whatever comes
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["SUCCESS", "FAIL", "S", "F", "\x00", "\ud800", "9" * 40, PRICE, YES, [], {}, [[]], OURS, THEIRS]),
+)
+NAMES = sorted(
+    {
+        *mapping.KEPT,
+        *("result", "paymentAmount", "transactions", "paymentResultInfo", "threeDSResult", "acquirerInfo"),
+        *("refundAmount", "captureAmount", "disputeAmount", "disputeJudgedAmount", "normalUrl", "redirectActionForm"),
+    }
+)
+MESSAGES = st.dictionaries(
+    st.sampled_from(NAMES),
+    st.one_of(ODD, st.dictionaries(st.sampled_from(NAMES), ODD, max_size=3), st.lists(ODD, max_size=3)),
+    max_size=8,
+)
+
+
+class TestWhateverComes:
+    @settings(max_examples=150, deadline=None)
+    @given(fields=MESSAGES, kind=st.sampled_from(["PAYMENT_RESULT", "CAPTURE_RESULT", "REFUND_RESULT", None]))
+    def test_a_notification_is_a_report_or_nothing(self, fields, kind):
+        fields = {**fields, **({"notifyType": kind} if kind else {})}
+        body = json.dumps(fields).encode()
+        one = provider(Canned(b""))
+
+        reports = one.parse_webhook(Delivery("POST", HOOK_PATH, {}, body))
+
+        for report in reports:
+            assert "\x00" not in f"{report!r}{dict(getattr(report, 'raw', {}))!r}".replace("\\x00", "\x00")
+            json.dumps(dict(getattr(report, "raw", {}))).encode()
+
+    @settings(max_examples=150, deadline=None)
+    @given(fields=MESSAGES, call=st.sampled_from(["start", "fetch", "capture", "cancel", "refund", "fetch_refund"]))
+    def test_an_answer_is_a_report_or_an_error_of_ours(self, fields, call):
+        ids = {"paymentRequestId": OURS, "captureRequestId": "OP_1", "refundRequestId": "OP_1"}
+        body = json.dumps({**ids, "result": YES, **fields}).encode()
+        http = Canned(body, genuine=lambda got, sent: (got, answer_headers(sent.path, got, key_pair("theirs").key)))
+
+        about_it = {"start": ask(), "fetch": ref()}.get(call, operation())
+        with suppress(OutcomeUnknown, Rejected):
+            assert getattr(provider(http), call)(about_it)
