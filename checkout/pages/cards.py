@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext
 from stdnum import luhn
 
 SHORTEST, LONGEST = 12, 19
@@ -77,8 +78,8 @@ def brand_of(digits: str) -> Brand | None:
 
 
 def label_of(brand: str) -> str:
-    """A scheme's name as people write it; the word itself when we do not know it."""
-    return next((known.label for known in brands() if known.brand == brand), brand.capitalize())
+    """A scheme's name as people write it; the word itself when we do not know it, and "Card" without one."""
+    return next((known.label for known in brands() if known.brand == brand), brand.capitalize() or gettext("Card"))
 
 
 def digits_of(text: str) -> str:

@@ -1,13 +1,16 @@
-"""The card form as the server reads it, and the token that makes one form one payment.
+"""The forms as the server reads them, and the token that makes one form one payment.
 
-The number and the security code are never shown again, logged or stored: they live until the request ends.
+Numbers of cards and of people, security codes and codes from an SMS are never shown again, logged or stored: they live
+until the request ends.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,11 +21,12 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
+from stdnum.cn import ric
 
 from checkout.orders.creation import holds_card_number
-from checkout.orders.models import Order
+from checkout.orders.models import Order, Payment, SavedCard
 from checkout.pages import cards
-from providers.contract import Card
+from providers.contract import Card, CardField, Method
 
 _SALT = "paydesk.form"
 
@@ -47,17 +51,47 @@ MESSAGES = {
     "cvc_length": _("Enter the {length} digits of the security code."),
     "holder_required": _("Enter the name as it is printed on your card."),
     "holder_number": _("This looks like a card number. Enter the name as it is printed on your card."),
+    "holder_digits": _("This looks like a number. Enter the name as it is printed on your card."),
     "cvc_number": _("This looks like a card number. Enter only the short security code."),
+    "id_number_required": _("Enter the number of your identity card."),
+    "id_number_format": _("Enter all 18 characters of your identity card number; the last one may be an X."),
+    "id_number_wrong": _("Check the number of your identity card: at least one character is wrong."),
+    "phone_required": _("Enter the mobile number that your bank knows."),
+    "phone_format": _("Enter a mobile number of mainland China: 11 digits that begin with 1."),
+    "code_required": _("Enter the code from the text message."),
+    "code_format": _("Enter only the digits of the code, as they stand in the text message."),
 }
+
+_MOST_DIGITS_IN_A_NAME = 10
+"""A telephone number has more, and so has anything that identifies a person."""
+
+_ID_NUMBER = re.compile(r"[0-9]{15}|[0-9]{17}[0-9X]")
+"""Of a resident of China; 15 digits until 2013."""
+
+_PHONE = re.compile(r"(?:(?:\+|00)?86)?(1[0-9]{10})")
+_CODE = re.compile(r"[0-9]{4,6}")
 
 
 class CardForm(forms.Form):
-    """A card as typed. All mistakes are found at once; each has one sentence that says what to enter."""
+    """A card as typed, with the fields that its method asks for. All mistakes are found at once; each has one sentence
+    that says what to enter.
+    """
 
     number = forms.CharField(error_messages={"required": MESSAGES["number_required"]})
     expiry = forms.CharField(error_messages={"required": MESSAGES["expiry_required"]})
     cvc = forms.CharField(error_messages={"required": MESSAGES["cvc_required"]})
     holder = forms.CharField(max_length=100, error_messages={"required": MESSAGES["holder_required"]})
+    id_number = forms.CharField(error_messages={"required": MESSAGES["id_number_required"]})
+    phone = forms.CharField(error_messages={"required": MESSAGES["phone_required"]})
+    save = forms.BooleanField(required=False)
+
+    def __init__(self, method: Method, data: Mapping[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(data, **options)
+        for name in CardField:
+            if name not in method.required | method.optional:
+                del self.fields[name]
+            else:
+                self.fields[name].required = name in method.required
 
     @sensitive_variables()
     def clean_number(self) -> str:
@@ -80,6 +114,8 @@ class CardForm(forms.Form):
 
     @sensitive_variables()
     def clean_expiry(self) -> tuple[int, int]:
+        if not self.cleaned_data["expiry"]:
+            return 0, 0
         expiry = cards.read_expiry(self.cleaned_data["expiry"])
         if expiry is None:
             raise forms.ValidationError(MESSAGES["expiry_format"])
@@ -92,32 +128,48 @@ class CardForm(forms.Form):
 
     @sensitive_variables()
     def clean_cvc(self) -> str:
-        digits = cards.digits_of(self.cleaned_data["cvc"])
-        if holds_card_number(digits):
-            raise forms.ValidationError(MESSAGES["cvc_number"])
-        brand = cards.brand_of(cards.digits_of(self.data.get("number", "")))
-        expected = {brand.code} if brand else {3, 4}
-        if not (digits.isascii() and digits.isdigit()) or len(digits) not in expected:
-            length = str(brand.code) if brand else gettext("3 or 4")
-            raise forms.ValidationError(format_lazy(MESSAGES["cvc_length"], length=length))
-        return digits
+        return _read_cvc(self.cleaned_data["cvc"], cards.brand_of(cards.digits_of(self.data.get("number", ""))))
 
     @sensitive_variables()
     def clean_holder(self) -> str:
         holder = " ".join(self.cleaned_data["holder"].split())
         if holds_card_number(holder):
             raise forms.ValidationError(MESSAGES["holder_number"])
+        if not _is_name(holder):
+            raise forms.ValidationError(MESSAGES["holder_digits"])
         return holder
+
+    @sensitive_variables()
+    def clean_id_number(self) -> str:
+        number = cards.digits_of(self.cleaned_data["id_number"]).upper()
+        if number and not _ID_NUMBER.fullmatch(number):
+            raise forms.ValidationError(MESSAGES["id_number_format"])
+        if len(number) == 18 and not ric.is_valid(number):
+            raise forms.ValidationError(MESSAGES["id_number_wrong"])
+        return number
+
+    @sensitive_variables()
+    def clean_phone(self) -> str:
+        typed = re.sub(r"[()]", "", cards.digits_of(self.cleaned_data["phone"]))
+        found = _PHONE.fullmatch(typed)
+        if typed and not found:
+            raise forms.ValidationError(MESSAGES["phone_format"])
+        return found[1] if found else ""
+
+    @property
+    def leaves_out_date_and_code(self) -> bool:
+        """Debit cards of some banks have neither, so a form for both kinds can do without them."""
+        return all(name in self.fields and not self.fields[name].required for name in ("expiry", "cvc"))
 
     @property
     def kept_holder(self) -> str:
-        """The name to show again; a card number that was typed there is not."""
-        typed = str(self["holder"].value() or "")[:100]
-        return "" if holds_card_number(typed) else typed
+        """The name to show again; a number that was typed there is not."""
+        typed = str(self["holder"].value() or "")[:100] if "holder" in self.fields else ""
+        return typed if _is_name(typed) else ""
 
     @property
     def kept_expiry(self) -> str:
-        typed = str(self["expiry"].value() or "")[:9]
+        typed = str(self["expiry"].value() or "")[:9] if "expiry" in self.fields else ""
         return typed if cards.read_expiry(typed) else ""
 
     @property
@@ -128,17 +180,73 @@ class CardForm(forms.Form):
     @sensitive_variables()
     def card(self) -> Card:
         """The card of a valid form."""
-        month, year = self.cleaned_data["expiry"]
-        number = self.cleaned_data["number"]
-        brand = cards.brand_of(number)
+        typed = self.cleaned_data
+        month, year = typed.get("expiry") or (0, 0)
+        brand = cards.brand_of(typed["number"])
         return Card(
-            number=number,
+            number=typed["number"],
             expiry_month=month,
             expiry_year=year,
-            cvc=self.cleaned_data["cvc"],
-            holder=self.cleaned_data["holder"],
+            cvc=typed.get("cvc", ""),
+            holder=typed.get("holder", ""),
             brand=brand.brand if brand else "",
+            id_number=typed.get("id_number", ""),
+            phone=typed.get("phone", ""),
         )
+
+
+class SavedCardForm(forms.Form):
+    """The security code for a saved card; a shopper may leave it out."""
+
+    cvc = forms.CharField(required=False)
+
+    def __init__(self, card: SavedCard, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(data)
+        self.saved_card = card
+
+    @sensitive_variables()
+    def clean_cvc(self) -> str:
+        known = (brand for brand in cards.brands() if brand.brand == self.saved_card.brand)
+        return _read_cvc(self.cleaned_data["cvc"], next(known, None))
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        return tuple(("saved-cvc", str(error)) for error in self.errors.get("cvc", ()))
+
+
+class CodeForm(forms.Form):
+    """A code from an SMS."""
+
+    code = forms.CharField(error_messages={"required": MESSAGES["code_required"]})
+
+    @sensitive_variables()
+    def clean_code(self) -> str:
+        digits = cards.digits_of(self.cleaned_data["code"])
+        if not _CODE.fullmatch(digits):
+            raise forms.ValidationError(MESSAGES["code_format"])
+        return digits
+
+    @property
+    def links(self) -> tuple[tuple[str, str], ...]:
+        return tuple(("code", str(error)) for error in self.errors.get("code", ()))
+
+
+@sensitive_variables()
+def _read_cvc(typed: str, brand: cards.Brand | None) -> str:
+    """The digits of a security code, empty when nothing was typed."""
+    digits = cards.digits_of(typed)
+    if holds_card_number(digits):
+        raise forms.ValidationError(MESSAGES["cvc_number"])
+    expected = {brand.code} if brand else {3, 4}
+    if digits and not (digits.isascii() and digits.isdigit() and len(digits) in expected):
+        length = str(brand.code) if brand else gettext("3 or 4")
+        raise forms.ValidationError(format_lazy(MESSAGES["cvc_length"], length=length))
+    return digits
+
+
+def _is_name(text: str) -> bool:
+    """False for a number that was typed where a name belongs: of a card, a person or a telephone."""
+    return sum(character.isdecimal() for character in text) <= _MOST_DIGITS_IN_A_NAME
 
 
 def script_settings() -> str:
@@ -157,7 +265,7 @@ def new_token(order: Order) -> str:
     return signing.Signer(salt=f"{_SALT}.{order.public_id}").sign(secrets.token_urlsafe(16))
 
 
-def submission(order: Order, token: str, offer_code: str) -> str:
+def submission(order: Order, token: str, way: str) -> str:
     """The name of one form sent for one way to pay; empty when the token is not ours.
 
     The way to pay is part of it: a stale form sent again for something else is another wish, not a repetition.
@@ -166,7 +274,12 @@ def submission(order: Order, token: str, offer_code: str) -> str:
         nonce = signing.Signer(salt=f"{_SALT}.{order.public_id}").unsign(token)
     except signing.BadSignature:
         return ""
-    return hashlib.sha256(f"{nonce} {offer_code}".encode()).hexdigest()
+    return hashlib.sha256(f"{nonce} {way}".encode()).hexdigest()
+
+
+def repetition(payment: Payment) -> str:
+    """The name of one wish to have the same again: pressed twice for the same attempt, it is one wish."""
+    return hashlib.sha256(f"again {payment.public_id}".encode()).hexdigest()
 
 
 def _earliest_today() -> date:

@@ -17,6 +17,8 @@ class Screen(StrEnum):
     PAY = "pay"
     DECLINED = "declined"
     RESUME = "resume"
+    CODE = "code"
+    QR = "qr"
     WAITING = "waiting"
     REVIEW = "review"
     PAID = "paid"
@@ -31,11 +33,19 @@ class Screen(StrEnum):
     GONE = "gone"
 
 
-PAYABLE = frozenset({Screen.PAY, Screen.DECLINED, Screen.RESUME})
+PAYABLE = frozenset({Screen.PAY, Screen.DECLINED, Screen.RESUME, Screen.CODE, Screen.QR})
 """Screens from which an attempt to pay may start."""
 
 UNPAID = frozenset({Screen.FAILED, Screen.CANCELLED, Screen.EXPIRED})
 """Screens of orders that ended without money."""
+
+_AWAITED = {
+    Step.REDIRECT: Screen.RESUME,
+    Step.POST_FORM: Screen.RESUME,
+    Step.CODE: Screen.CODE,
+    Step.QR: Screen.QR,
+}
+"""What an attempt under way asks of the shopper. Without an entry there is nothing to do but wait."""
 
 _ENDINGS = {
     OrderStatus.NEEDS_REVIEW: Screen.REVIEW,
@@ -93,8 +103,8 @@ def screen_of(facts: Facts) -> Screen:
 def _unsettled(facts: Facts) -> Screen:
     """An order that is open or awaits the shopper."""
     if facts.payment_status in {Status.CREATED, Status.PENDING}:
-        elsewhere = facts.step in {Step.REDIRECT, Step.POST_FORM}
-        return Screen.RESUME if elsewhere and not facts.returned and not facts.time_is_up else Screen.WAITING
+        can_act = not facts.returned and not facts.time_is_up
+        return _AWAITED.get(Step(facts.step), Screen.WAITING) if can_act else Screen.WAITING
     if facts.status == OrderStatus.REQUIRES_ACTION:
         # Another attempt than this one is under way: its page says more.
         return Screen.WAITING

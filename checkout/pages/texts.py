@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from checkout.orders.operations import UNHEARD
 from checkout.pages.screens import Screen
-from providers.contract import DeclineCategory
+from providers.contract import CodeProblem, DeclineCategory, LeadsTo, Method
 
 Text = str | Promise
+
+WORDING = "2026-11"
+"""Version of the two sentences beside the box that saves a card (``_consent.html``). New words, new version."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,21 @@ _DECLINES: Mapping[str, tuple[Text, Text]] = {
 _METHODS: Mapping[str, MethodText] = {
     "cashier": MethodText(
         "page", _("Pay on a secure payment page"), _("You continue on our payment partner's page and come back here.")
-    ),
+    )
+}
+
+_NEXT: Mapping[LeadsTo, tuple[str, Text]] = {
+    LeadsTo.PAGE: ("wallet", _("You continue on its own page and come back here.")),
+    LeadsTo.QR: ("qr", _("You scan a code with its app on your phone.")),
+    LeadsTo.CODE: ("phone", _("Your bank sends you a code by text message.")),
+    LeadsTo.RESULT: ("wallet", _("Your bank may ask you to confirm.")),
+}
+"""For a method without a text of its own: an icon, and what comes next."""
+
+
+_TITLES: Mapping[Screen, Text] = {
+    Screen.CODE: _("Enter your code · %(amount)s · %(merchant)s"),
+    Screen.QR: _("Scan to pay %(amount)s to %(merchant)s"),
 }
 
 
@@ -229,6 +247,84 @@ def not_offered() -> Message:
     )
 
 
+def code_problem(problem: str, *, tries_left: int) -> Message | None:
+    """What was wrong with the last code, or that another one is asked for; None when there is nothing to say."""
+    match problem:
+        case CodeProblem.WRONG:
+            left = ngettext("You have %(count)d try left.", "You have %(count)d tries left.", tries_left)
+            advice = gettext("Look at the text message again and enter its newest code.")
+            return Message("danger", _("That code is not right"), f"{advice} {left % {'count': tries_left}}")
+        case CodeProblem.EXPIRED:
+            return Message(
+                "warning",
+                _("The code has expired"),
+                _("No money was taken. Start again below to get a new code, or pay another way."),
+            )
+        case CodeProblem.LOCKED:
+            return Message(
+                "danger",
+                _("This code can no longer be used"),
+                _("No money was taken. Start again below to get a new one, or pay another way."),
+            )
+        case CodeProblem.ANOTHER:
+            return Message(
+                "plain",
+                _("That code was right, and a further code was sent"),
+                _("Your bank asks for one more confirmation. Enter the code from the newest text message."),
+                is_error=False,
+            )
+        case problem if problem == UNHEARD:
+            return Message(
+                "warning",
+                _("Your code has not been used"),
+                _("We could not reach the bank. The code is still good: enter it once more."),
+            )
+    return None
+
+
+def code_mistake(links: tuple[tuple[str, str], ...]) -> Message:
+    return Message("danger", _("Check the code"), _("Nothing has been sent to your bank."), links)
+
+
+def code_is_new(seconds: int) -> Message:
+    text = ngettext(
+        "It can take a moment to arrive. Another one can be sent in %(count)d second.",
+        "It can take a moment to arrive. Another one can be sent in %(count)d seconds.",
+        seconds,
+    )
+    return Message("warning", _("A code was sent just now"), text % {"count": seconds})
+
+
+def no_more_codes() -> Message:
+    return Message(
+        "warning",
+        _("No more codes can be sent for this order"),
+        _("No money was taken. Choose another way to pay."),
+    )
+
+
+def card_gone() -> Message:
+    return Message(
+        "warning",
+        _("This saved card can no longer be used here"),
+        _("No money was taken. Choose another card or another way to pay."),
+    )
+
+
+def not_payable(reason: str) -> Message | None:
+    """Why an attempt was not made, where the shopper can do something about it on this page."""
+    match reason:
+        case "card":
+            return card_gone()
+        case "codes":
+            return no_more_codes()
+        case "offer":
+            return not_offered()
+        case "reused":
+            return stale()
+    return None
+
+
 def under_way() -> Message:
     return Message(
         "plain",
@@ -238,11 +334,19 @@ def under_way() -> Message:
     )
 
 
-def method(code: str) -> MethodText:
-    """How the method with this code is offered; a code without a text of its own is shown as its name."""
-    name = code.replace("_", " ").capitalize()
-    known = _METHODS.get(code)
-    return known or MethodText("wallet", gettext("Pay with %(name)s") % {"name": name}, _METHODS["cashier"].hint)
+def method(offered: Method) -> MethodText:
+    """How a method is offered: its brand, and what comes next."""
+    known = _METHODS.get(offered.code)
+    if known and not offered.name:
+        return known
+    icon, hint = _NEXT[offered.leads_to]
+    label = offered.name or gettext("Pay with %(name)s") % {"name": name_of(offered)}
+    return MethodText(icon, label, hint)
+
+
+def name_of(offered: Method) -> str:
+    """A method's name as people write it; made of its code where that says it all."""
+    return offered.name or offered.code.replace("_", " ").capitalize()
 
 
 def title(screen: Screen, *, is_error: bool, is_test: bool, **names: str) -> str:
@@ -250,7 +354,7 @@ def title(screen: Screen, *, is_error: bool, is_test: bool, **names: str) -> str
     if screen in RESULTS:
         text = f"{RESULTS[screen].heading} · {names['amount']} · {names['merchant']}"
     else:
-        text = gettext("Pay %(amount)s to %(merchant)s") % names
+        text = str(_TITLES.get(screen, _("Pay %(amount)s to %(merchant)s"))) % names
     if is_test:
         text = gettext("[Test] %(title)s") % {"title": text}
     return gettext("Error: %(title)s") % {"title": text} if is_error else text

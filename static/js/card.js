@@ -3,11 +3,14 @@
 
 const form = document.getElementById("card");
 const { brands, messages, either, hints } = JSON.parse(form.dataset.card);
-const [number, expiry, code, holder] = ["number", "expiry", "cvc", "holder"].map((name) => form.elements[name]);
+// A method asks for what it needs: any of these but the first may be absent.
+const [number, expiry, code, holder, identity, phone] = ["number", "expiry", "cvc", "holder", "id_number", "phone"].map(
+  (name) => form.elements[name],
+);
 const mark = form.querySelector(".field__brand");
 const status = document.getElementById("card-brand");
 const hint = document.getElementById("card-cvc-hint");
-const usualHint = hint.textContent;
+const usualHint = hint?.textContent;
 
 const digitsOf = (text) => text.replace(/[\s\-\u2010-\u2015.]/g, "");
 const isDigits = (text) => /^[0-9]+$/.test(text);
@@ -96,7 +99,7 @@ function showBrand(brand) {
     item.classList.toggle("is-other", Boolean(brand) && item.dataset.brand !== brand.brand);
   }
   status.textContent = brand?.label ?? "";
-  hint.textContent = hints[brand?.code] ?? usualHint;
+  if (hint) hint.textContent = hints[brand?.code] ?? usualHint;
 }
 
 // ------------------------------------------------------------------------------------------------- on leaving a field
@@ -135,7 +138,25 @@ function judgeCode() {
 
 function judgeHolder() {
   const digits = holder.value.replace(/[^0-9]/g, "");
-  return digits.length >= 13 && passesCheckDigit(digits) ? messages.holder_number : "";
+  if (digits.length >= 13 && passesCheckDigit(digits)) return messages.holder_number;
+  return digits.length > 10 ? messages.holder_digits : "";
+}
+
+function judgeIdentity() {
+  const typed = digitsOf(identity.value).toUpperCase();
+  if (!/^([0-9]{15}|[0-9]{17}[0-9X])$/.test(typed)) return messages.id_number_format;
+  return typed.length === 15 || passesIdentityCheck(typed) ? "" : messages.id_number_wrong;
+}
+
+/** ISO 7064, mod 11-2: the last sign of 18. */
+function passesIdentityCheck(typed) {
+  const rest = [...typed.slice(0, 17)].reduce((sum, digit) => ((sum + Number(digit)) * 2) % 11, 0);
+  return "0123456789X"[(12 - rest) % 11] === typed[17];
+}
+
+function judgePhone() {
+  const fits = /^((\+|00)?86)?1[0-9]{10}$/.test(digitsOf(phone.value).replace(/[()]/g, ""));
+  return fits ? "" : messages.phone_format;
 }
 
 /** Writes a field's error below it; an empty text takes it away. */
@@ -154,20 +175,34 @@ function say(field, text) {
   field.setAttribute("aria-invalid", "true");
 }
 
+let isPressing = false;
+document.addEventListener("pointerdown", () => (isPressing = true), true);
+for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => (isPressing = false), true);
+
+/** A field is left by pressing something: were its error to appear at once, what is being pressed would slip away. */
+function afterPress(act) {
+  if (isPressing) document.addEventListener("pointerup", () => setTimeout(act), { once: true });
+  else act();
+}
+
 const judges = new Map([
   [number, judgeNumber],
   [expiry, judgeExpiry],
   [code, judgeCode],
   [holder, judgeHolder],
+  [identity, judgeIdentity],
+  [phone, judgePhone],
 ]);
+judges.delete(undefined);
 
 for (const [field, judge] of judges) {
   // Leaving an empty field is no mistake yet; the button says so if it stays empty.
-  field.addEventListener("blur", () => field.value.trim() && say(field, judge()));
+  field.addEventListener("blur", () => afterPress(() => field.value.trim() && say(field, judge())));
   field.addEventListener("input", () => {
-    if (field.getAttribute("aria-invalid") === "true" && !judge()) say(field, "");
+    const isRight = field.value.trim() || field.required ? !judge() : true;
+    if (field.getAttribute("aria-invalid") === "true" && isRight) say(field, "");
   });
 }
 number.addEventListener("input", formatNumber);
-expiry.addEventListener("input", formatExpiry);
+expiry?.addEventListener("input", formatExpiry);
 if (number.value) formatNumber(new Event("input"));

@@ -1,5 +1,5 @@
 // What every screen shares: a busy button that presses once, errors tied to their fields after a swap, news spoken aloud,
-// printing. Nothing here decides anything: two presses are one payment because the server says so.
+// clocks that run down, printing. Nothing here decides anything: two presses are one payment because the server says so.
 
 const announcer = document.getElementById("announcer");
 
@@ -59,13 +59,13 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 
 document.addEventListener("htmx:afterSettle", () => {
-  for (const field of document.querySelectorAll("#card [aria-describedby]")) {
+  for (const field of document.querySelectorAll(".pay [aria-describedby]")) {
     const hasError = document.getElementById(`${field.id}-error`)?.querySelector(".field__error");
     if (hasError) field.setAttribute("aria-invalid", "true");
     else field.removeAttribute("aria-invalid");
   }
   const alert = document.querySelector("#message [role='alert']");
-  if (alert && !document.activeElement?.closest("#card .field")) alert.focus();
+  if (alert && !document.activeElement?.closest(".pay .field")) alert.focus();
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
@@ -73,7 +73,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   const heading = document.querySelector("#action h1");
   say(heading?.textContent.trim() ?? "");
   heading?.focus();
-  offerPrinting();
+  prepare();
 });
 
 for (const trouble of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) {
@@ -90,7 +90,7 @@ for (const trouble of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) 
       box.focus();
     } else if (event.target.id === "poll") {
       // The next look must not be lost with this one.
-      setTimeout(() => window.htmx?.trigger(event.target, "load"), 5000);
+      setTimeout(() => window.htmx?.trigger(event.target, "look"), 5000);
     }
   });
 }
@@ -114,4 +114,64 @@ function offerPrinting() {
   }
 }
 
-offerPrinting();
+// ------------------------------------------------------------------------------------------------------------- clocks
+
+/** Counts down by the clock on the wall, for a browser lets a page in the background sleep. */
+function countDown(place) {
+  const left = place.querySelector("[data-left]");
+  const end = Date.now() + Number(place.dataset.countdown) * 1000;
+  const timer = setInterval(() => {
+    const seconds = Math.max(0, Math.ceil((end - Date.now()) / 1000));
+    left.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    if (seconds && place.isConnected) return;
+    clearInterval(timer);
+    if (place.isConnected) endCountdown(place);
+  }, 1000);
+}
+
+function endCountdown(place) {
+  const next = document.getElementById(place.dataset.then);
+  if (next?.id === "poll") {
+    window.htmx?.trigger(next, "look");
+  } else if (next) {
+    place.hidden = true;
+    next.hidden = false;
+  }
+}
+
+// -------------------------------------------------------------------------------------------------------------- fields
+
+// A code is pasted as people copy it: with blanks, or with the sentence around it.
+document.addEventListener("paste", (event) => {
+  const field = event.target.closest?.("input[data-digits]");
+  const digits = (event.clipboardData?.getData("text") ?? "").replace(/[^0-9]/g, "");
+  if (!field || !digits || digits.length > field.maxLength) return;
+  event.preventDefault();
+  field.value = digits;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
+/** What a provider's risk checks ask of a browser. */
+function describeBrowser() {
+  const facts = {
+    browser_javascript: "1",
+    browser_java: navigator.javaEnabled?.() ? "1" : "0",
+    browser_color_depth: screen.colorDepth,
+    browser_screen_width: screen.width,
+    browser_screen_height: screen.height,
+    browser_time_zone_offset: new Date().getTimezoneOffset(),
+  };
+  for (const [name, value] of Object.entries(facts)) {
+    for (const field of document.getElementsByName(name)) field.value = value;
+  }
+}
+
+// -------------------------------------------------------------------------------------------------------------- start
+
+function prepare() {
+  describeBrowser();
+  offerPrinting();
+  document.querySelectorAll("[data-countdown]").forEach(countDown);
+}
+
+prepare();

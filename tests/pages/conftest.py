@@ -23,6 +23,18 @@ def bank() -> Iterator[Bank]:
     BANK.reset()
 
 
+@pytest.fixture
+def zenith(merchant: Merchant) -> Iterator[ProviderAccount]:
+    """An account at the test provider that sends codes, shows QR codes and keeps cards."""
+    from tests import factories
+
+    from providers.zenith import DESK  # isort: skip
+
+    DESK.reset()
+    yield factories.an_account(merchant, name="Zenith", provider="zenith", credentials={"key": "zen"})
+    DESK.reset()
+
+
 @pytest.fixture(autouse=True)
 def card_form(settings: Any) -> None:
     settings.CARD_FORM = True

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
+import time_machine
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
 from checkout.orders.models import Order
 from checkout.pages.screens import Screen
 
 CARD = {"number": "4242 4242 4242 4242", "expiry": "12 / 40", "cvc": "123", "holder": "Ada Lovelace"}
+
+
+BANK_CARD = {
+    "number": "6222 0212 3456 7890 128",
+    "holder": "张三",
+    "id_number": "11010519491231002x",
+    "phone": "+86 138 0000 0000",
+}
+"""What a method asks for that sends a code: a debit card, and whose it is."""
+
+HTMX = {"HX-Request": "true"}
 
 
 def url_of(order: Order) -> str:
@@ -32,9 +46,27 @@ def offer_code(order: Order, method: str) -> str:
 def press(client: Client, order: Order, method: str = "card", *, token: str = "", **more: Any) -> HttpResponse:
     """Open the page, fill it in, press the button."""
     headers = more.pop("headers", {})
-    token = token or token_in(client.get(url_of(order)))
-    card = CARD | more if method == "card" else more
+    token = token or token_in(client.get(f"{url_of(order)}?another"))
+    card = {"card": CARD, "bankcard": BANK_CARD}.get(method, {}) | more
     return client.post(url_of(order), {"token": token, "offer": offer_code(order, method), **card}, headers=headers)
+
+
+def send(client: Client, order: Order, kind: str, **fields: Any) -> HttpResponse:
+    """Press a button that stands beside what was started last."""
+    headers = fields.pop("headers", {})
+    latest = order.payments.order_by("number").last()
+    payment = {"payment": str(latest.public_id)} if latest else {}
+    return client.post(url_of(order), {"kind": kind, **payment, **fields}, headers=headers)
+
+
+def later(seconds: int) -> time_machine.travel:
+    """The same page, some time after."""
+    return time_machine.travel(timezone.now() + timedelta(seconds=seconds), tick=True)
+
+
+def text_of(response: HttpResponse) -> str:
+    """The page's words, without its tags."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", response.content.decode())).split())
 
 
 def screen_in(response: HttpResponse) -> Screen:

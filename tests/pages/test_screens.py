@@ -12,7 +12,7 @@ from checkout.pages.screens import PAYABLE, UNPAID, Facts, Screen, screen_of
 from checkout.pages.texts import RESULTS
 from providers.contract import DeclineCategory, Status
 from tests import factories
-from tests.pages.shopper import screen_in, url_of
+from tests.pages.shopper import press, screen_in, url_of
 
 STATES = {
     OrderStatus.OPEN: Screen.DECLINED,
@@ -113,6 +113,79 @@ def test_every_address_answers_for_every_state_without_asking_a_provider(client,
     assert answers["go elsewhere"]["Location"] == url_of(order)
     assert (answers["go"]["Location"] == url_of(order)) is (STATES[status] is not Screen.RESUME)
     assert bank.calls == []
+
+
+KINDS = {
+    "pay": {"offer": "0:card", "token": "stale"},
+    "saved card": {"kind": "saved_card", "saved_card": "0", "token": "stale"},
+    "code": {"kind": "code", "code": "135790"},
+    "again": {"kind": "again"},
+    "unknown": {"kind": "refund", "amount": "1"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("status", STATES)
+def test_no_press_does_harm_in_a_state_that_it_does_not_fit(client, bank, order, status, kind):
+    payment = put(order, status)
+    before = Payment.objects.values().get()
+    bank.calls.clear()
+
+    for named in (payment.public_id, order.public_id, "", "x"):
+        for headers in ({}, {"HX-Request": "true"}):
+            answer = client.post(url_of(order), {**KINDS[kind], "payment": str(named)}, headers=headers)
+            assert answer.status_code in ({422, 200, 303} if STATES[status] in PAYABLE else {200, 303})
+
+    order.refresh_from_db()
+    assert (Payment.objects.values().get(), order.status) == (before, status)
+    assert bank.calls == []
+
+
+@pytest.mark.parametrize("status", STATES)
+def test_no_state_has_a_card_to_remove_or_a_code_to_scan_where_there_is_none(client, bank, order, status):
+    payment = put(order, status)
+    bank.calls.clear()
+    address = f"{url_of(order)}/cards/{payment.public_id}/remove"
+
+    assert client.get(address)["Location"] == client.post(address)["Location"] == url_of(order)
+    assert client.get(f"{url_of(order)}/qr/{payment.public_id}.svg").status_code == 404
+    assert bank.calls == []
+
+
+@pytest.mark.parametrize("method", ["bankcard", "wallet"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_on_our_page_heeds_only_what_belongs_to_it(client, merchant, zenith, method, kind):
+    from providers.zenith import DESK
+
+    order = factories.an_order(merchant)
+    press(client, order, method)
+    before = Payment.objects.values().get()
+    asked = DESK.names()
+
+    for named in (order.public_id, "", "x"):
+        client.post(url_of(order), {**KINDS[kind], "payment": str(named)})
+
+    assert Payment.objects.values().get() == before
+    assert DESK.names() == asked
+
+
+@pytest.mark.parametrize(("method", "screen"), [("bankcard", Screen.CODE), ("wallet", Screen.QR)])
+def test_every_address_answers_while_a_step_on_our_page_is_awaited(client, merchant, zenith, method, screen):
+    order = factories.an_order(merchant)
+    press(client, order, method)
+    payment = order.payments.get()
+
+    assert screen_in(client.get(url_of(order))) is screen
+    assert client.get(f"{url_of(order)}/status")["Location"] == url_of(order)
+    assert client.get(f"{url_of(order)}/status", headers={"HX-Request": "true"}).status_code == 200
+    assert client.get(f"{url_of(order)}/go/{payment.public_id}")["Location"] == url_of(order)
+    assert client.get(f"{url_of(order)}/qr/{payment.public_id}.svg").status_code == (
+        200 if screen is Screen.QR else 404
+    )
+    assert client.get(f"{url_of(order)}/cancel")["Location"] == order.cancel_url
+    returned = client.get(f"/return/{links.return_token(payment)}")
+    assert screen_in(returned) is Screen.WAITING
+    assert f'href="{url_of(order)}"' in returned.content.decode()
 
 
 @pytest.mark.parametrize("status", STATES)

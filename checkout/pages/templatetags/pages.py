@@ -46,7 +46,9 @@ def icon(name: str, modifier: str = "") -> SafeString:
 
 @register.simple_tag
 def brand_mark(brand: str) -> SafeString:
-    """A card scheme's mark; its name stands beside it as text."""
+    """A card scheme's mark, or a plain card for one that has none here; its name stands beside it as text."""
+    if all(brand != known.brand for known in cards.brands()):
+        return icon("card")
     return _drawn(f"brands/{brand}", "brand")
 
 

@@ -1,0 +1,94 @@
+"""A visit: one request to one order's page, and the screen that follows from what is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.http import Http404, HttpRequest
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation.trans_real import parse_accept_lang_header
+
+from checkout.orders import links, operations
+from checkout.orders.models import Order, Payment
+from checkout.pages import display
+from checkout.pages.screens import PAYABLE, Screen, facts_of, screen_of
+
+WIDEST_FIELD = 300
+"""Characters of a browser's header that are read, and that go to a provider."""
+
+
+@dataclass
+class Visit:
+    """One request to the page of one order: the order, the attempt that it is about, and the screen that follows."""
+
+    request: HttpRequest
+    order: Order
+    payment: Payment | None
+    return_token: str = ""
+    """Set when the browser comes back from a provider: it may be another one, so nothing personal is shown."""
+
+    @classmethod
+    def to_order(cls, request: HttpRequest, page_token: str) -> Visit:
+        order = get_object_or_404(Order.objects.select_related("merchant"), page_token=page_token)
+        return cls(request, order, _latest_payment(order))
+
+    @classmethod
+    def from_provider(cls, request: HttpRequest, token: str) -> Visit:
+        payment = links.read_return_token(token)
+        if payment is None:
+            raise Http404("not a return address of ours")
+        return cls(request, payment.order, payment, return_token=token)
+
+    @property
+    def screen(self) -> Screen:
+        returned = bool(self.return_token)
+        return screen_of(facts_of(self.order, self.payment, now=timezone.now(), returned=returned))
+
+    @property
+    def is_payable(self) -> bool:
+        """Whether an attempt to pay may start from here."""
+        return self.screen in PAYABLE and not self.return_token
+
+    @property
+    def is_htmx(self) -> bool:
+        return self.request.headers.get("HX-Request") == "true"
+
+    @property
+    def language(self) -> str:
+        """Order, then browser, then merchant."""
+        header = self.request.headers.get("Accept-Language", "")[:WIDEST_FIELD]
+        browser = [tag for tag, _ in parse_accept_lang_header(header)]
+        return display.choose_language([self.order.locale, *browser, self.order.merchant.locale])
+
+    @property
+    def page_url(self) -> str:
+        return reverse("pages:pay", args=(self.order.page_token,))
+
+    @property
+    def poll_url(self) -> str:
+        if self.return_token:
+            return reverse("pages:return", args=(self.return_token,))
+        return reverse("pages:status", args=(self.order.page_token,))
+
+    def is_about(self, public_id: object) -> bool:
+        """Whether this names the attempt that the page is about: a stale tab may mean an earlier one."""
+        return self.payment is not None and str(self.payment.public_id) == str(public_id)
+
+    def ask(self, *, min_interval: timedelta) -> None:
+        """Ask the provider about an attempt without outcome, at most once in a while, and look again."""
+        if self.payment is not None and self.payment.is_waiting:
+            self.payment = operations.inquire(self.payment, cause="page", min_interval=min_interval)
+            self.order.refresh_from_db()
+
+    def look_again(self) -> None:
+        self.order.refresh_from_db()
+        self.payment = _latest_payment(self.order)
+
+
+def _latest_payment(order: Order) -> Payment | None:
+    """The attempt that the page is about: one under way before one that ended."""
+    payments = list(order.payments.select_related("account", "saved_card").order_by("-number")[:20])
+    return next((payment for payment in payments if payment.is_waiting), payments[0] if payments else None)
