@@ -25,6 +25,7 @@ from providers.contract import (
 
 Minor = Field(description="minor units of the currency", examples=[1250], ge=0)
 Decimal = Field(description="the same as a decimal", examples=["12.50"])
+NextCursor = Field(description="ask with it for the next page; null on the last one")
 
 
 class Answer(Schema):
@@ -85,10 +86,12 @@ class PaymentAnswer(Answer):
 
     id: UUID
     number: int = Field(description="1 for the first attempt", ge=1)
+    provider: str = Field(examples=["acme"])
     method: str = Field(examples=["card"])
     status: Status
     awaits: Step | None = Field(description="what a pending payment waits for")
     decline_category: DeclineCategory | None = Field(description="why it did not work")
+    decline_code: str | None = Field(description="the provider's own, for your staff and not for the shopper")
     card: CardAnswer | None
     three_ds: dict[str, Any] = Field(description="what was wished for, and what happened")
     capture_pending: bool = Field(description="held, and captured by the provider itself a little later")
@@ -127,8 +130,8 @@ class ActionAnswer(Answer):
     can_be_partial: bool
 
 
-class OrderAnswer(Answer):
-    """An order, whole and current: the same in answers and in events."""
+class OrderFacts(Answer):
+    """An order without what hangs on it: read it alone for its payments, parcels and actions."""
 
     id: UUID
     url: str = Field(description="where it is paid", examples=["https://pay.example/pay/Jh3…"])
@@ -153,9 +156,19 @@ class OrderAnswer(Answer):
     three_ds: ThreeDSWish
     created_at: datetime
     expires_at: datetime
+
+
+class OrderAnswer(OrderFacts):
+    """An order, whole and current: the same in answers and in events."""
+
     payments: list[PaymentAnswer]
     shipments: list[ShipmentAnswer]
     actions: list[ActionAnswer] = Field(description="what would be accepted now")
+
+
+class OrdersAnswer(Answer):
+    orders: list[OrderFacts]
+    next_cursor: str | None = NextCursor
 
 
 class FieldError(Answer):
@@ -177,16 +190,8 @@ class ProblemAnswer(Answer):
 
 
 def refusals(*status_codes: int) -> dict[int, type[ProblemAnswer]]:
-    return dict.fromkeys(status_codes, ProblemAnswer)
-
-
-def described_as_problems(document: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document with its refusals under the media type that they really have."""
-    for operation in (operation for path in document["paths"].values() for operation in path.values()):
-        for status_code, response in operation["responses"].items():
-            if int(status_code) >= 400:
-                response["content"] = {"application/problem+json": response["content"]["application/json"]}
-    return document
+    """Those that an operation can give; too many requests in a minute are refused everywhere."""
+    return dict.fromkeys((*status_codes, 429), ProblemAnswer)
 
 
 IDEMPOTENCY_KEY = {

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
 from ninja import Schema
 from ninja.parser import Parser
 from pydantic import ConfigDict, Field, StringConstraints
 
 from checkout.api.problems import Problem
+from checkout.api.questions import parameters
 
 Text = Annotated[str, StringConstraints(max_length=250)]
 Short = Annotated[str, StringConstraints(max_length=100)]
@@ -69,8 +71,13 @@ class OrderBody(Body):
     metadata: dict[str, str] = {}
 
 
-class StrictJson(Parser):
+class Strict(Parser):
     """JSON as RFC 8259 has it, without doubled members; 12.0 is the integer 12, as JSON Schema says."""
+
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> dict[str, Any]:
+        return parameters(request.GET)
 
     def parse_body(self, request: HttpRequest) -> Any:
         if request.content_type != "application/json":

@@ -12,7 +12,20 @@ from providers.money import Money
 
 
 def order_object(order: Order) -> dict[str, Any]:
-    """Plain data, ready for JSON: amounts in minor units with the decimal beside them, times in UTC."""
+    """The whole order, with all that hangs on it and what would be accepted now."""
+    return {
+        **order_facts(order),
+        "payments": [payment_object(payment) for payment in order.payments.select_related("account")],
+        "shipments": [shipment_object(shipment) for shipment in order.shipments.all()],
+        "actions": [action_object(action) for action in actions.of_order(order)],
+    }
+
+
+def order_facts(order: Order) -> dict[str, Any]:
+    """What stands in the order's own row, so that a list costs one query.
+
+    Plain data, ready for JSON: amounts in minor units with the decimal beside them, times in UTC.
+    """
     return {
         "id": str(order.public_id),
         "url": page_url(order),
@@ -37,9 +50,6 @@ def order_object(order: Order) -> dict[str, Any]:
         "three_ds": order.three_ds,
         "created_at": timestamp(order.created_at),
         "expires_at": timestamp(order.expires_at),
-        "payments": [payment_object(payment) for payment in order.payments.all()],
-        "shipments": [shipment_object(shipment) for shipment in order.shipments.all()],
-        "actions": [action_object(action) for action in actions.of_order(order)],
     }
 
 
@@ -48,10 +58,12 @@ def payment_object(payment: Payment) -> dict[str, Any]:
     return {
         "id": str(payment.public_id),
         "number": payment.number,
+        "provider": payment.account.provider,
         "method": payment.method,
         "status": payment.status,
         "awaits": payment.step or None,
         "decline_category": payment.decline_category or None,
+        "decline_code": payment.decline_code or None,
         "card": card if payment.card_last4 else None,
         "three_ds": {"wish": payment.three_ds_wish, **payment.three_ds},
         "capture_pending": payment.awaits_capture,
