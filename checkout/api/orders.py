@@ -19,7 +19,7 @@ from checkout.api.answers import IDEMPOTENCY_KEY, OrderAnswer, OrdersAnswer, ref
 from checkout.api.bodies import OrderBody
 from checkout.api.paging import PageQuestion, page
 from checkout.api.questions import Moment, Name, Text
-from checkout.merchants.models import ApiKey, Scope
+from checkout.merchants.models import ApiKey, ProviderAccount, Scope
 from checkout.orders import operations
 from checkout.orders.creation import MAX_METADATA_KEYS, create_order
 from checkout.orders.models import Order, OrderStatus, Payment
@@ -88,9 +88,9 @@ def listed(request: HttpRequest, question: Query[OrdersQuestion]) -> HttpRespons
     for name, value in (question.metadata or {}).items():
         orders = orders.filter(Exact(_metadata(name), value))
     if question.provider:
-        orders = orders.filter(
-            Exists(Payment.objects.filter(order=OuterRef("pk"), account__provider=question.provider))
-        )
+        accounts = ProviderAccount.objects.of(key.merchant, key.mode).filter(provider=question.provider)
+        payments = Payment.objects.filter(order=OuterRef("pk"), account__in=list(accounts.values_list("pk", flat=True)))
+        orders = orders.filter(Exists(payments))
     return page(request, "orders", orders, question, order_facts)
 
 

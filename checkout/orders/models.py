@@ -108,7 +108,8 @@ class Order(TenantRow):
     class Meta:
         ordering = ("-created_at", "-pk")
         indexes = (
-            models.Index(fields=("merchant", "mode", "-created_at"), name="order_tenant_recent"),
+            models.Index(fields=("merchant", "mode", "-created_at", "-id"), name="order_tenant_newest"),
+            models.Index(fields=("merchant", "mode", "status", "-created_at", "-id"), name="order_tenant_status"),
             models.Index(fields=("merchant", "mode", "reference"), name="order_tenant_reference"),
         )
         constraints = (models.CheckConstraint(condition=Q(amount__gt=0), name="order_amount_positive"),)
