@@ -209,16 +209,11 @@ def _keep_facts(payment: Payment, report: PaymentReport) -> bool:
     """Keep what the provider says about the card and its checks; the newest word that says anything wins."""
     wanted: dict[str, object] = {}
     if report.card:
-        expiry = (
-            f"{report.card.expiry_month:02d}/{report.card.expiry_year}"
-            if report.card.expiry_month and report.card.expiry_year
-            else ""
-        )
         wanted |= {
             "card_brand": report.card.brand[:30],
             "card_first6": report.card.first6[:6],
             "card_last4": report.card.last4[:4],
-            "card_expiry": expiry,
+            "card_expiry": saved_cards.expiry_of(report.card),
             "card_issuer": report.card.issuer[:120],
             "card_country": report.card.issuer_country[:2],
         }

@@ -141,9 +141,12 @@ def judge_cancel(payment: Payment) -> int:
     return payment.held
 
 
-def close(payment: Payment) -> Cancellation | None:
-    """Ask that nobody can pay this any more, before something else takes its place; None when that cannot be asked."""
-    is_open = payment.is_waiting and not payment.is_blocking
+def close(payment: Payment, *, is_unattended: bool = False) -> Cancellation | None:
+    """Ask that nobody can pay this any more, before something else takes its place; None when that cannot be asked.
+
+    ``is_unattended``: it failed because the shopper was wanted and is away, so it may still be open over there.
+    """
+    is_open = is_unattended or (payment.is_waiting and not payment.is_blocking)
     if not is_open or not can(payment, Capability.CLOSE_UNPAID) or is_cancelling(payment):
         return None
     return _save(Cancellation(amount=payment.amount, reason="unpaid"), payment, Source.SYSTEM, SYSTEM)

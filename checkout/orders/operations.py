@@ -213,6 +213,8 @@ def charge(order: Order, saved_card: SavedCard, *, purpose: Purpose, submission:
         if payment.is_waiting and payment.step not in {Step.WAIT, Step.ASK}:
             _end_unattended(payment)
             payment.refresh_from_db()
+        elif payment.status == Status.FAILED and payment.decline_category == DeclineCategory.AUTHENTICATION_REQUIRED:
+            _close(payment, is_unattended=True)
     return payment
 
 
@@ -343,10 +345,10 @@ def _attempt(order: Order, offer: Offer, submission: str, wish: _Wish) -> tuple[
         raise AlreadyInProgress(_blocking(order)) from None
 
 
-def _close(payment: Payment) -> None:
+def _close(payment: Payment, *, is_unattended: bool = False) -> None:
     """Have a provider that can do so take no money any more for what was just asked about and is not paid."""
     with transaction.atomic():
-        closing = intents.close(locked(payment.pk))
+        closing = intents.close(locked(payment.pk), is_unattended=is_unattended)
     if closing:
         execute(Cancellation, closing.pk)
 

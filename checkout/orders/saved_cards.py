@@ -21,7 +21,7 @@ from checkout.orders.models import Consent, Order, Payment, SavedCard, scope_of
 from checkout.orders.schedule import wait
 from checkout.sealing import seal, unseal
 from checkout.work import nudge
-from providers.contract import Capability, PaymentReport, ProviderError, Purpose, Rejected, StoredCard
+from providers.contract import Capability, CardFacts, PaymentReport, ProviderError, Purpose, Rejected, StoredCard
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,8 @@ def has_expired(card: SavedCard) -> bool:
 def keep(payment: Payment, report: PaymentReport) -> None:
     """Keep the token of a verified report, if the shopper agreed to it in this very attempt and nobody ended that."""
     consent = payment.consent
-    if not report.token or consent is None or consent.ended_at or not payment.card_last4:
+    last4 = (report.card.last4 if report.card else "") or payment.card_last4
+    if not report.token or consent is None or consent.ended_at or not last4:
         return
     digest = salted_hmac("paydesk.saved_card", report.token, algorithm="sha256").hexdigest()
     card = SavedCard(
@@ -88,9 +89,9 @@ def keep(payment: Payment, report: PaymentReport) -> None:
         payer=payment.payer,
         consent=consent,
         token_digest=digest,
-        brand=payment.card_brand,
-        last4=payment.card_last4,
-        expiry=payment.card_expiry,
+        brand=(report.card.brand if report.card else "") or payment.card_brand,
+        last4=last4[:4],
+        expiry=expiry_of(report.card) or payment.card_expiry,
         currency=payment.currency,
     )
     card.sealed_token = seal(json.dumps([report.token, report.network_transaction_id]), context=_context(card))
@@ -99,6 +100,13 @@ def keep(payment: Payment, report: PaymentReport) -> None:
             card.save()
     except IntegrityError:
         return  # told again
+
+
+def expiry_of(card: CardFacts | None) -> str:
+    """``MM/YYYY``, or nothing where the provider does not say."""
+    if card is None or not card.expiry_month or not card.expiry_year:
+        return ""
+    return f"{card.expiry_month:02d}/{card.expiry_year}"
 
 
 def stored_card(card: SavedCard, *, cvc: str = "") -> StoredCard:

@@ -16,6 +16,7 @@ from checkout.orders.models import Consent, Order, Payment, SavedCard
 from checkout.orders.saved_cards import Agreement
 from checkout.sealing import SealBroken
 from providers.contract import (
+    CardFacts,
     Decline,
     DeclineCategory,
     EnterCode,
@@ -326,6 +327,31 @@ def test_a_provider_that_wants_the_shopper_gets_a_no(merchant, account, step):
 
     assert (payment.status, payment.decline_category) == ("cancelled", "authentication_required")
     assert "cancel" in DESK.names()
+
+
+def test_a_provider_that_says_no_because_the_shopper_is_away_is_told_to_forget_it(merchant, account):
+    card = agreed_to(merchant, Purpose.RECURRING)
+    no = Decline(DeclineCategory.AUTHENTICATION_REQUIRED, "PAYMENT_IN_PROCESS")
+    DESK.say(
+        "start",
+        lambda request: Started(PaymentReport(reference=request.reference, status=Status.FAILED, decline=no), Wait()),
+    )
+
+    payment = charged(card, an_order(merchant, **WHO))
+
+    assert (payment.status, fresh(payment).decline_category) == ("failed", "authentication_required")
+    assert DESK.names()[-1] == "cancel"
+
+
+def test_a_card_typed_on_the_providers_page_is_kept_by_what_the_provider_tells(merchant, account):
+    payment = agreed(an_order(merchant, **WHO))
+    Payment.objects.update(card_last4="", card_brand="", card_expiry="")
+    facts = CardFacts(brand="mastercard", last4="4444", expiry_month=3, expiry_year=2033)
+
+    apply(account, paid(payment_ref(payment), token=TOKEN, card=facts), road=Road.WEBHOOK, cause="test")
+
+    card = SavedCard.objects.get()
+    assert (card.brand, card.last4, card.expiry) == ("mastercard", "4444", "03/2033")
 
 
 def test_a_charge_without_answer_is_asked_about(merchant, account, clock):
