@@ -46,7 +46,14 @@ PRODUCTS = (
     Product("everyday-bowl", "Everyday bowl", "Oat glaze over speckled clay. Breakfast to soup.", 4200, "EUR"),
     Product("bud-vase", "Bud vase", "Terracotta with a dipped neck, for a single stem.", 5850, "EUR"),
     Product("tea-bowl", "Mended tea bowl", "From our friends in Mashiko, its crack filled with gold.", 7200, "JPY"),
+    Product("kopi-cup", "Kopi cup", "Thick-walled and honest, for a morning in Singapore.", 2900, "SGD"),
+    Product("salt-pig", "Salt pig", "Honey glaze, a wide mouth and a spoon of pear wood.", 4900, "USD"),
+    Product("cream-jug", "Cream jug", "Sage over cream, from a wheel in Stoke-on-Trent.", 3600, "GBP"),
+    Product("gaiwan", "Gaiwan", "Lid, bowl and saucer from Jingdezhen. For slow tea.", 26800, "CNY"),
 )
+
+CUSTOMER = "visitor"
+"""The shop's name for whoever visits it: everybody here is the same customer, so cards can be kept for later."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ class Shop:
             "items": [
                 {"name": product.name, "quantity": 1, "unit_amount": product.amount_minor, "sku": product.slug},
             ],
+            "customer": {"reference": CUSTOMER},
             "success_url": f"{self.url}thanks?order={reference}",
             "cancel_url": f"{self.url}basket?product={product.slug}",
         }

@@ -54,10 +54,15 @@ def _account(merchant: Merchant, seed: dict[str, Any]) -> None:
     simulated = {"merchant": merchant, "mode": Mode.TEST, "provider": seed["provider"], "name": seed["name"]}
     account = ProviderAccount.objects.filter(**simulated).first()
     if account is None:
-        account = ProviderAccount(**simulated)
-        account.set_credentials(seed["credentials"])
+        account = ProviderAccount(**simulated, currencies=seed["currencies"])
+        account.set_credentials({name: _text(value) for name, value in seed["credentials"].items()})
     account.base_url = settings.SIMULATOR_URL + seed["path"]
     account.save()
+
+
+def _text(value: Any) -> str:
+    """A credential as it stands in the seed, or in the file that the seed names."""
+    return str(value) if isinstance(value, str) else (settings.BASE_DIR / value["file"]).read_text(encoding="utf-8")
 
 
 def _api_key(merchant: Merchant, text: str) -> str:
