@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from providers.antom.simulator import Simulator
 
 DAY_S = 86_400
-SLOW_S, REVIEW_S, DISPUTE_S, JUDGEMENT_S = 20, 30, 60, 60
+SLOW_S, SLOW_CAPTURE_S, REVIEW_S, DISPUTE_S, JUDGEMENT_S = 20, 10, 30, 60, 60
 DEFENCE_DAYS = 10
 REFUND_DAYS = 365
 SCHEME_NAMES = {"VISA": "Visa", "MASTERCARD": "Mastercard"}
@@ -233,7 +233,7 @@ class Payments:
         order.data["captures"].append(capture)
         trait = Card.load(order.data["card"]).rule.trait
         if trait == "capture_slow":
-            after_s = max(after_s, float(self._words.account(order).settings["capture_delay_s"]), 1)
+            after_s = max(after_s, SLOW_CAPTURE_S)
         if after_s > 0:
             due_at = self._clock.now() + int(1000 * after_s)
             self._store.add_job(self._slug, "capture", order.id, due_at, capture=capture["id"])
