@@ -244,6 +244,7 @@ def _read_cvc(typed: str, brand: cards.Brand | None) -> str:
     return digits
 
 
+@sensitive_variables()
 def _is_name(text: str) -> bool:
     """False for a number that was typed where a name belongs: of a card, a person or a telephone."""
     return sum(character.isdecimal() for character in text) <= _MOST_DIGITS_IN_A_NAME

@@ -21,7 +21,7 @@ from checkout.pages.browsers import browser_of
 from checkout.pages.screens import Screen
 from checkout.pages.showing import ANOTHER, redirect, refuse, swap
 from checkout.pages.visits import Visit
-from checkout.pages.ways import SavedWay, Ways, sends_code
+from checkout.pages.ways import SavedWay, sends_code
 from providers.contract import Customer
 
 
@@ -48,7 +48,7 @@ def remove(visit: Visit, way: SavedWay) -> HttpResponse:
 
 @sensitive_variables()
 def _pay(visit: Visit) -> HttpResponse:
-    data, ways = visit.request.POST, Ways.of(visit.order)
+    data, ways = visit.request.POST, visit.ways
     offer = ways.offer(data.get("offer", ""))
     if offer is None:
         return refuse(visit, texts.not_offered())
@@ -66,8 +66,8 @@ def _pay(visit: Visit) -> HttpResponse:
 
 @sensitive_variables()
 def _pay_with_saved_card(visit: Visit) -> HttpResponse:
-    data, ways = visit.request.POST, Ways.of(visit.order)
-    way = ways.saved_way(data.get("saved_card", ""))
+    data = visit.request.POST
+    way = visit.ways.saved_way(data.get("saved_card", ""))
     if way is None:
         return refuse(visit, texts.card_gone())
     form = forms.SavedCardForm(way.card, data)
@@ -86,13 +86,13 @@ def _once_more(visit: Visit) -> HttpResponse:
     awaits = visit.screen in {Screen.QR, Screen.CODE}
     if payment is None or not awaits or not visit.is_about(visit.request.POST.get("payment")):
         return redirect(visit, visit.page_url)
-    ways, submission = Ways.of(visit.order), forms.repetition(payment)
+    submission = forms.repetition(payment)
     if payment.saved_card:
-        way = ways.saved_way(str(payment.saved_card.public_id))
+        way = visit.ways.saved_way(str(payment.saved_card.public_id))
         if way is None:
             return refuse(visit, texts.card_gone())
         return _start(visit, way.offer, submission, typed={}, saved_card=way.card)
-    offer = ways.again(payment)
+    offer = visit.ways.again(payment)
     if offer is None:
         return refuse(visit, texts.not_offered())
     if offer.takes_card:  # it was typed, and what was typed is not kept

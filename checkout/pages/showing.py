@@ -131,7 +131,7 @@ def context_of(
         "title": texts.title(screen, is_error=is_error, is_test=order.mode == "test", **names),
     }
     if is_choosing:
-        context |= _choice(order, form, saved_form)
+        context |= _choice(visit, form, saved_form)
         context["continue_url"] = _continue_url(visit)
     elif screen in texts.RESULTS:
         context["result"] = texts.result(screen, **names)
@@ -158,8 +158,8 @@ def _chooses(visit: Visit) -> bool:
             return True
 
 
-def _choice(order: Order, form: forms.CardForm | None, saved_form: forms.SavedCardForm | None) -> dict[str, Any]:
-    choice = ways.shown(order)
+def _choice(visit: Visit, form: forms.CardForm | None, saved_form: forms.SavedCardForm | None) -> dict[str, Any]:
+    order, choice = visit.order, visit.ways.now
     if form is None and choice.card is not None:
         form = forms.CardForm(choice.card.method, initial={"holder": order.customer.get("name", "")})
     return {
@@ -272,9 +272,8 @@ def _allow_leaving(response: HttpResponse, visit: Visit) -> HttpResponse:
     """Let the pay forms end at a provider: Chromium holds form-action against redirects that follow a submit, too."""
     if not visit.is_payable:
         return response
-    choice = ways.Ways.of(visit.order)
     sources: dict[str, None] = {}
-    for offer in (*choice.offers, *(way.offer for way in choice.saved)):
+    for offer in (*visit.ways.offers, *(way.offer for way in visit.ways.saved)):
         plain = not offer.account.is_live and offer.account.base_url.startswith("http:")
         for host in filter(None, offer.redirect_hosts):
             sources |= dict.fromkeys(f"{scheme}://{host}:*" for scheme in (("https", "http") if plain else ("https",)))

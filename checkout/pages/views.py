@@ -26,7 +26,6 @@ from checkout.pages import theme as themes
 from checkout.pages.screens import Screen
 from checkout.pages.showing import see_other
 from checkout.pages.visits import Visit
-from checkout.pages.ways import Ways
 
 RETURN_INTERVAL = timedelta(seconds=3)
 """A return asks at once; a reload straight after it does not ask again."""
@@ -103,7 +102,7 @@ def qr(request: HttpRequest, page_token: str, public_id: UUID) -> HttpResponseBa
 def remove_card(request: HttpRequest, page_token: str, public_id: UUID) -> HttpResponseBase:
     """Asks whether a saved card is to be removed, and removes it. A card that is not there is gone already."""
     visit = Visit.to_order(request, page_token)
-    way = Ways.of(visit.order).saved_way(str(public_id)) if visit.is_payable else None
+    way = visit.ways.saved_way(str(public_id)) if visit.is_payable else None
     if way is None:
         return see_other(visit.page_url)
     with translation.override(visit.language):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 
 from django.http import Http404, HttpRequest
 from django.shortcuts import get_object_or_404
@@ -15,6 +16,7 @@ from checkout.orders import links, operations
 from checkout.orders.models import Order, Payment
 from checkout.pages import display
 from checkout.pages.screens import PAYABLE, Screen, facts_of, screen_of
+from checkout.pages.ways import Ways
 
 WIDEST_FIELD = 300
 """Characters of a browser's header that are read, and that go to a provider."""
@@ -73,6 +75,10 @@ class Visit:
             return reverse("pages:return", args=(self.return_token,))
         return reverse("pages:status", args=(self.order.page_token,))
 
+    @cached_property
+    def ways(self) -> Ways:
+        return Ways.of(self.order)
+
     def is_about(self, public_id: object) -> bool:
         """Whether this names the attempt that the page is about: a stale tab may mean an earlier one."""
         return self.payment is not None and str(self.payment.public_id) == str(public_id)
@@ -84,6 +90,7 @@ class Visit:
             self.order.refresh_from_db()
 
     def look_again(self) -> None:
+        self.__dict__.pop("ways", None)
         self.order.refresh_from_db()
         self.payment = _latest_payment(self.order)
 

@@ -57,8 +57,12 @@ class Ways:
             return False
         return Capability.SAVE_CARD in gateway.provider_class(self.card.account.provider).capabilities
 
-    def without_codes(self) -> Ways:
-        """Only what works without a further SMS."""
+    @property
+    def now(self) -> Ways:
+        """What can be chosen at this moment: nothing that would need an SMS which may no longer be sent."""
+        leading = (*self.offers, *(way.offer for way in self.saved))
+        if not any(sends_code(offer) for offer in leading) or operations.codes_left(self.order):
+            return self
         return dataclasses.replace(
             self,
             card=self.card if self.card and not sends_code(self.card) else None,
@@ -75,16 +79,7 @@ class Ways:
 
     def again(self, payment: Payment) -> Offer | None:
         """The way by which this payment was started, if it is still offered."""
-        code = f"{payment.account_id}:{payment.method}"
-        return next((offer for offer in operations.offers(self.order) if offer.code == code), None)
-
-
-def shown(order: Order) -> Ways:
-    """What can be chosen now: nothing that would need an SMS which may no longer be sent."""
-    ways = Ways.of(order)
-    if any(sends_code(offer) for offer in operations.offers(order)) and not operations.codes_left(order):
-        return ways.without_codes()
-    return ways
+        return self.offer(f"{payment.account_id}:{payment.method}")
 
 
 def sends_code(offer: Offer) -> bool:
