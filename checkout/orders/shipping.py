@@ -68,14 +68,11 @@ def add(
 ) -> Shipment:
     """A parcel of this order; the very same one again is the one that is there. Raises InvalidShipment."""
     carrier, number, url = carrier.strip(), number.strip(), url.strip()
-    _check(carrier=carrier, number=number, shipped_on=shipped_on, direction=direction, url=url, order=order)
     with transaction.atomic():
         order = timeline.lock(order.pk)
-        known = Shipment.objects.filter(order=order, carrier=carrier, number=number).first()
+        known = judge(order, carrier=carrier, number=number, shipped_on=shipped_on, direction=direction, url=url)
         if known:
             return known
-        if not order.captured_total and not order.authorised_total:
-            raise InvalidShipment("order", "Nothing has been paid for this order, so there is nothing to ship.")
         shipment = Shipment.objects.create(
             **scope_of(order),
             order=order,
@@ -93,6 +90,18 @@ def add(
     return shipment
 
 
+def judge(
+    order: Order, *, carrier: str, number: str, shipped_on: date, direction: str = Direction.FORWARD, url: str = ""
+) -> Shipment | None:
+    """The parcel that ``add`` would find there already, or None for a new one. Raises InvalidShipment as it would."""
+    carrier, number, url = carrier.strip(), number.strip(), url.strip()
+    _check(carrier=carrier, number=number, shipped_on=shipped_on, direction=direction, url=url, order=order)
+    known = Shipment.objects.filter(order=order, carrier=carrier, number=number).first()
+    if known is None and not order.captured_total and not order.authorised_total:
+        raise InvalidShipment("order", "Nothing has been paid for this order, so there is nothing to ship.")
+    return known
+
+
 def change(shipment: Shipment, *, status: str, actor: str) -> Shipment:
     """Say that a parcel arrived or is none any more. Raises InvalidShipment when it ended otherwise before."""
     if status not in {ShipmentStatus.DELIVERED, ShipmentStatus.CANCELLED}:
@@ -106,6 +115,36 @@ def change(shipment: Shipment, *, status: str, actor: str) -> Shipment:
             raise InvalidShipment("status", f"This parcel is {shipment.status} already.")
         _enqueue(shipment, is_change=True, actor=actor)
     return shipment
+
+
+def can_be_told_again(upload: TrackingUpload) -> bool:
+    """The provider did not take it, and nothing was said to them about this parcel since."""
+    if upload.status != OperationStatus.FAILED:
+        return False
+    return not upload.shipment.uploads.filter(payment_id=upload.payment_id, pk__gt=upload.pk).exists()
+
+
+def tell_again(upload: TrackingUpload, *, actor: str) -> TrackingUpload:
+    """Tell a provider anew what it did not take: how the parcel stands now. Raises InvalidShipment.
+
+    The rejected word stays as it is; this is another one, with a reference of its own.
+    """
+    with transaction.atomic():
+        order = timeline.lock(upload.shipment.order_id)
+        upload = TrackingUpload.objects.select_related("shipment", "payment__account").get(pk=upload.pk)
+        if not can_be_told_again(upload):
+            raise InvalidShipment("upload", "This is on its way, was accepted, or was said anew already.")
+        shipment, payment = upload.shipment, upload.payment
+        is_known = shipment.uploads.filter(payment=payment, status=OperationStatus.SUCCEEDED).exists()
+        timeline.record(
+            order,
+            "tracking.requested",
+            cause=f"again after {upload.reference}",
+            actor=actor,
+            payment=payment,
+            shipment=str(shipment.public_id),
+        )
+        return _tell(shipment, payment, is_change=is_known, actor=actor)
 
 
 def upload_due(pk: int) -> None:
@@ -162,16 +201,21 @@ def _enqueue(shipment: Shipment, *, is_change: bool, actor: str) -> None:
     for payment in shipment.order.payments.select_related("account"):
         if not (payment.captured_total or payment.held) or not _wants_tracking(payment):
             continue
-        upload = TrackingUpload.objects.create(
-            **scope_of(shipment),
-            shipment=shipment,
-            payment=payment,
-            says=shipment.status,
-            is_change=is_change,
-            requested_by=actor[:80],
-            due_at=timezone.now(),
-        )
-        nudge("uploads", upload.pk)
+        _tell(shipment, payment, is_change=is_change, actor=actor)
+
+
+def _tell(shipment: Shipment, payment: Payment, *, is_change: bool, actor: str) -> TrackingUpload:
+    upload = TrackingUpload.objects.create(
+        **scope_of(shipment),
+        shipment=shipment,
+        payment=payment,
+        says=shipment.status,
+        is_change=is_change,
+        requested_by=actor[:80],
+        due_at=timezone.now(),
+    )
+    nudge("uploads", upload.pk)
+    return upload
 
 
 def _wants_tracking(payment: Payment) -> bool:

@@ -219,3 +219,59 @@ def test_a_wrong_field_is_named_and_nothing_is_saved(order, field, value):
 
     assert caught.value.field == field
     assert not Shipment.objects.exists()
+
+
+def test_what_would_happen_can_be_asked_without_saving(order):
+    facts = {"carrier": "UPS", "number": "1Z999", "shipped_on": timezone.now().date()}
+    assert shipping.judge(order, **facts) is None
+    assert not Shipment.objects.exists()
+
+    shipment = add(order)
+
+    assert shipping.judge(order, **facts) == shipment
+
+
+def rejected(order) -> TrackingUpload:
+    add(order)
+    DESK.say("upload_tracking", Rejected("wrong carrier", code="3002"))
+    work_until_quiet()
+    return TrackingUpload.objects.get()
+
+
+def test_a_rejected_word_is_said_anew_under_another_reference(order):
+    first = rejected(order)
+
+    second = shipping.tell_again(first, actor="staff:1")
+    work_until_quiet()
+
+    assert (fresh(first).status, fresh(second).status) == ("failed", "succeeded")
+    assert first.reference != second.reference
+    assert uploads() == [["1Z999"], ["1Z999"]]
+    assert types(order)[-2:] == ["tracking.requested", "tracking.succeeded"]
+
+
+def test_only_the_last_rejected_word_is_said_anew(order):
+    first = rejected(order)
+    second = shipping.tell_again(first, actor="staff:1")
+
+    for upload in (first, second):
+        with pytest.raises(shipping.InvalidShipment):
+            shipping.tell_again(upload, actor="staff:1")
+    work_until_quiet()
+    with pytest.raises(shipping.InvalidShipment):
+        shipping.tell_again(second, actor="staff:1")
+    assert TrackingUpload.objects.count() == 2
+
+
+def test_a_word_said_anew_tells_how_the_parcel_stands_now(order):
+    """The provider never took it, so it is no change of anything they have."""
+    first = rejected(order)
+    shipping.change(first.shipment, status="delivered", actor="staff:1")
+    DESK.say("upload_tracking", Rejected("not known", code="3004"))
+    work_until_quiet()
+
+    shipping.tell_again(TrackingUpload.objects.last(), actor="staff:1")
+    work_until_quiet()
+
+    told = [request[0] for name, request in DESK.asked if name == "upload_tracking"][-1]
+    assert (told.status, told.is_known) == ("delivered", False)
