@@ -18,9 +18,9 @@ from typing import Any
 from flask import Blueprint, Response, render_template, request
 
 from providers.antom import simulator_signing as signing
-from providers.antom.simulator_api import PATHS, Api, reduced_card
-from providers.antom.simulator_cards import CARDS, Card, reduced
-from providers.antom.simulator_checks import CURRENCIES, result
+from providers.antom.simulator_api import PATHS, Api
+from providers.antom.simulator_cards import CARDS, NAMED, Card, reduced
+from providers.antom.simulator_checks import CURRENCIES, Denied, require_card
 from providers.antom.simulator_pages import Pages
 from providers.antom.simulator_payments import DAY_S, JUDGEMENT_S, Payments
 from providers.antom.simulator_vaults import Vaults
@@ -42,6 +42,7 @@ from providers.simulation import (
 SANDBOX_CLIENT, PRODUCTION_CLIENT = "SANDBOX_5Y00000000000TEST", "5Y00000000000PROD"
 # Seconds to wait after failed delivery 1, 2, …: eight deliveries in all (one page says seven).
 RESENDS = (120, 600, 600, 3_600, 7_200, 21_600, 54_000)
+CARD_MEMBERS = ("cardNo", "expiryMonth", "expiryYear", "cvv")
 #: What an operator pays with where nobody gave a card.
 OPERATORS_CARD = ("4054695723100768", "12", "99", "123")
 
@@ -164,8 +165,16 @@ class Simulator(ProviderSimulator):
             return key
 
     def card_from(self, meta: Mapping[str, Any]) -> Card:
-        """What remains of a card; ``Denied`` when it cannot be one."""
-        return reduced_card(meta, today=self.today, key=self._fingerprint_key)
+        """Judge the card of a request and forget it; ``Denied`` when it cannot be one."""
+        number, month, year, cvv = (str(meta.get(name) or "") for name in CARD_MEMBERS)
+        for name, text in zip(CARD_MEMBERS, (number, month, year), strict=False):
+            if not text:
+                raise Denied("PARAM_ILLEGAL", name)
+        require_card(number, month, year, cvv, today=self.today)
+        card = reduced(number, month, year, cvv, key=self._fingerprint_key)
+        if card.country in NAMED and not meta.get("cardholderName"):
+            raise Denied("PARAM_ILLEGAL", "cardholderName")
+        return card
 
     def keep_token(self, account: str, card: Card) -> str:
         """One token for each account and card: ``ALIPAY`` and 88 Base64 characters."""
@@ -197,7 +206,7 @@ class Simulator(ProviderSimulator):
 
     def http_error(self, path: str, status: int, text: str) -> Response:
         if path.startswith(f"/{self.slug}/ams/"):
-            return self._api.failure("PARAM_ILLEGAL" if status < 500 else "UNKNOWN_EXCEPTION", text)
+            return self._api.failure(status, text)
         page = render_template("antom/ended.html", order=None, heading="Page not found", text=text, link="")
         return Response(page, status=status)
 
@@ -350,9 +359,8 @@ class Simulator(ProviderSimulator):
             told |= {"vaultingStatus": order.status, "code": order.data["code"]}
         else:
             told |= {"paymentStatus": order.status, "captureMode": order.data["mode"]}
-            told |= {"pay_result": result(order.data["decline"])["resultCode"]} if order.data["decline"] else {}
-            told |= {name: order.data[name] for name in ("closed", "lapsed", "review") if order.data[name]}
-            told |= {name: order.data[name] for name in ("captures", "refunds", "disputes") if order.data[name]}
+            shown = ("decline", "closed", "lapsed", "review", "captures", "refunds", "disputes")
+            told |= {name: order.data[name] for name in shown if order.data[name]}
             told["acquirer"] = order.data["acquirer"]["acquirerName"]
         page = "3ds" if order.data["at_3ds"] else order.data["page"]
         if page and order.status in {OPEN, SESSION}:

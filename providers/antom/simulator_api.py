@@ -5,14 +5,13 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Response, request
 
 from providers.antom import simulator_checks as checks
 from providers.antom import simulator_signing as signing
-from providers.antom.simulator_cards import NAMED, Card, reduced, verdict_on
+from providers.antom.simulator_cards import Card, verdict_on
 from providers.antom.simulator_checks import Denied, is_true, result
 from providers.antom.simulator_payments import DAY_S, REFUND_DAYS, Payments
 from providers.antom.simulator_vaults import Vaults, reference_of
@@ -48,6 +47,7 @@ LONG = frozenset({"disputeevidence"})
 PAYMENT_S, SESSION_S, MINUTE_S = 840, 3600, 60
 CANCEL_DAYS = 7
 
+JSON = "application/json; charset=UTF-8"
 Told = dict[str, Any]
 
 
@@ -92,7 +92,7 @@ class Api:
         except Denied as denied:
             verdict, told = str(denied), {"result": result(denied.code, denied.text)}
         text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
-        answer = spoiled or Response(text, content_type="application/json; charset=UTF-8")
+        answer = spoiled or Response(text, content_type=JSON)
         if told and told["result"]["resultCode"] != "INVALID_SIGNATURE" and "unsigned_answer" not in claim.now:
             answer.headers.update(
                 self._words.signed_answer(
@@ -109,10 +109,10 @@ class Api:
             sent.headers.update({name: answer.headers[name] for name in signing.HEADERS if name in answer.headers})
         return sent
 
-    def failure(self, code: str, text: str) -> Response:
-        """The answer to a request that does not even reach the gateway, such as one that is too large."""
-        body = json.dumps({"result": result(code, text)})
-        return Response(body, content_type="application/json; charset=UTF-8")
+    def failure(self, status: int, text: str) -> Response:
+        """The answer to a request that is too large for the gateway, or that broke this simulator."""
+        body = json.dumps({"result": result("PARAM_ILLEGAL" if status < 500 else "UNKNOWN_EXCEPTION", text)})
+        return Response(body, status=status if status >= 500 else 200, content_type=JSON)
 
     def _admit(self, rest: str, raw: bytes, log: dict[str, str]) -> tuple[Account, Told]:
         """Assumed order: verb, path, media type, client id, key, headers, signature, JSON."""
@@ -577,24 +577,6 @@ class Api:
             "disputeEvidenceFormat": "WORD" if is_template else "PDF",
             "result": result("SUCCESS"),
         }
-
-
-def require_named(card: Card, meta: Mapping[str, Any]) -> None:
-    """Latin American cards need their holder's name."""
-    if card.country in NAMED and not meta.get("cardholderName"):
-        raise Denied("PARAM_ILLEGAL", "cardholderName")
-
-
-def reduced_card(meta: Mapping[str, Any], *, today: datetime, key: str) -> Card:
-    """Judge the card of a request and forget it."""
-    texts = [str(meta.get(name) or "") for name in ("cardNo", "expiryMonth", "expiryYear", "cvv")]
-    for name, text in zip(("cardNo", "expiryMonth", "expiryYear"), texts, strict=False):
-        if not text:
-            raise Denied("PARAM_ILLEGAL", name)
-    checks.require_card(*texts, today=today)
-    card = reduced(*texts, key=key)
-    require_named(card, meta)
-    return card
 
 
 def masked(value: Any, name: str = "") -> Any:

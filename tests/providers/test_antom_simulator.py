@@ -2075,6 +2075,37 @@ def test_a_foreign_redirect(api):
     assert "attacker.example" in api.pay(api.body(None))["normalUrl"]
 
 
+ODD = [None, "", [], {}, 0, -1, True, 1e300, "x" * 3000, "\x00", "１", [[]], {"": {}}, "0001-01-01T00:00:00+14:00"]
+
+
+def paths(value: Any, above: str = "") -> Iterator[str]:
+    for name, member in value.items():
+        yield above + name
+        if isinstance(member, dict):
+            yield from paths(member, f"{above}{name}.")
+
+
+@pytest.mark.parametrize("operation", sorted(antom.PATHS))
+def test_odd_values_are_refused_or_taken_but_break_nothing(api, operation):
+    api.switch(dispute_api=True)
+    told = api.captured()
+    ids = {"paymentId": told["paymentId"], "paymentRequestId": told["paymentRequestId"], "disputeId": "1"}
+    ids |= {"refundId": "1", "refundRequestId": "1", "captureRequestId": "1", "captureAmount": told["paymentAmount"]}
+    body = {
+        "payments/pay": api.body(
+            tokenizeMode="ENABLED", billingAddress={"region": "US"}, mpiData={"threeDSVersion": "2.2.0", "eci": "05"}
+        ),
+        "payments/createPaymentSession": api.session_body(availablePaymentMethod={"paymentMethodMetaData": {}}),
+        "vaults/vaultPaymentMethod": vault_body(api),
+        "vaults/createVaultingSession": vault_body(api),
+    }.get(operation, ids | {"refundAmount": told["paymentAmount"], "vaultingRequestId": "1"})
+
+    for path, odd in itertools.product(paths(body), ODD):
+        answer = api.send(operation, changed(body, path, odd))
+        assert answer.status_code == 200, (path, odd)
+        assert answer.json()["result"]["resultStatus"] in {"S", "F", "U"}, (path, odd)
+
+
 # --- the operator ----------------------------------------------------------------------------------------------------
 
 
@@ -2192,7 +2223,23 @@ def test_no_card_number_security_code_or_token_is_left_behind(api, running):
     assert token[:60] not in json.dumps(api.order(hosted["paymentId"])["words"])
 
 
-def test_state_survives_and_is_told_in_the_provider_s_words(api):
+def test_a_restart_forgets_nothing(merchant_server, tmp_path):
+    state = tmp_path / "state.sqlite3"
+    with serving(state) as (simulation, url):
+        api = Api(simulation, url, merchant_server)
+        body = api.body(None, tokenize=True)
+        page = api.pay(body)["normalUrl"].removeprefix(url)
+    with serving(state) as (simulation, url):
+        api = Api(simulation, url, merchant_server)
+        api.fill(url + page)
+        api.advance(10)
+        info = api.inquire(body["paymentRequestId"])["paymentResultInfo"]
+
+        assert [entry["amount"] for entry in api.sim("GET", "ledger")["entries"]] == [30000]
+        assert code(api.pay(by_token(api, info["cardToken"]))) == "SUCCESS"
+
+
+def test_a_payment_is_shown_in_the_provider_s_words(api):
     told = api.captured()
     words = api.order(told["paymentId"])["words"]
 
