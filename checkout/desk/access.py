@@ -17,7 +17,7 @@ from checkout.merchants.models import Member, Merchant, Role
 
 Row = TypeVar("Row", bound=Model)
 
-OWNER, FINANCE, SUPPORT, DEVELOPER = Role.OWNER, Role.FINANCE, Role.SUPPORT, Role.DEVELOPER
+OWNER, FINANCE, SUPPORT, DEVELOPER, SHIPPING = Role.OWNER, Role.FINANCE, Role.SUPPORT, Role.DEVELOPER, Role.SHIPPING
 
 
 class Act(StrEnum):
@@ -31,6 +31,10 @@ class Act(StrEnum):
     CANCEL = "cancel"
     DECIDE = "decide"
     """Close a review."""
+    SHIP = "ship"
+    """Parcels, one by one and by lists."""
+    FORGET_CARD = "forget_card"
+    EXPORT = "export"
     REPLAY = "replay"
     SET_UP = "set_up"
     """Provider accounts, API keys, webhook endpoints."""
@@ -47,6 +51,9 @@ ALLOWED: Mapping[Act, frozenset[str]] = {
     Act.CAPTURE: frozenset({OWNER, FINANCE}),
     Act.CANCEL: frozenset({OWNER, FINANCE}),
     Act.DECIDE: frozenset({OWNER, FINANCE}),
+    Act.SHIP: frozenset({OWNER, SUPPORT, SHIPPING}),
+    Act.FORGET_CARD: frozenset({OWNER, SUPPORT}),
+    Act.EXPORT: frozenset({OWNER, FINANCE}),
     Act.REPLAY: frozenset({OWNER, DEVELOPER}),
     Act.SET_UP: frozenset({OWNER, DEVELOPER}),
     Act.MANAGE: frozenset({OWNER}),

@@ -12,6 +12,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db.models import Model
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -127,7 +128,7 @@ class ResolutionForm(forms.Form):
 
 
 class Deed:
-    """One thing that staff can do. ``target`` is the order, or one of its payments or reviews."""
+    """One thing that staff can do. ``target`` is the order, or a row of it: ``on`` says which kind."""
 
     name: str
     act: Act
@@ -137,7 +138,11 @@ class Deed:
     button: Any
     """On the button that does it."""
     is_danger = False
-    on: type[Order | Payment | Review] = Payment
+    on: type[Model] = Payment
+
+    def acts(self, target: Any) -> frozenset[Act]:
+        """What it takes, all of it, to do this to ``target``."""
+        return frozenset({self.act})
 
     def is_offered(self, target: Any) -> bool:
         raise NotImplementedError
@@ -153,7 +158,7 @@ class Deed:
         return ()
 
     def perform(self, target: Any, wish: dict[str, Any], *, actor: str, ip: str | None = None) -> Said:
-        """Call the operation. Raises intents.NotAllowed."""
+        """Call the operation. Raises intents.NotAllowed, or shipping.InvalidShipment for a field of the form."""
         raise NotImplementedError
 
 
@@ -178,7 +183,7 @@ class Refund(Deed):
     def effect(self, target: Payment) -> str:
         return gettext("%(provider)s gives the money back to %(payer)s. A refund cannot be taken back.") % {
             "provider": target.account.name,
-            "payer": _payer(target),
+            "payer": payer(target),
         }
 
     def facts(self, target: Payment) -> Iterable[tuple[Any, Any]]:
@@ -198,7 +203,7 @@ class Refund(Deed):
             requested_by=actor,
             requested_from=ip,
         )
-        return _said(row, done=gettext("%(amount)s was given back."))
+        return said(row, done=gettext("%(amount)s was given back."))
 
 
 class CaptureHold(Deed):
@@ -215,7 +220,7 @@ class CaptureHold(Deed):
     def effect(self, target: Payment) -> str:
         return gettext("%(provider)s takes the money that is held on %(payer)s.") % {
             "provider": target.account.name,
-            "payer": _payer(target),
+            "payer": payer(target),
         }
 
     def facts(self, target: Payment) -> Iterable[tuple[Any, Any]]:
@@ -233,7 +238,7 @@ class CaptureHold(Deed):
             requested_by=actor,
             requested_from=ip,
         )
-        return _said(row, done=gettext("%(amount)s was captured."))
+        return said(row, done=gettext("%(amount)s was captured."))
 
 
 class ReleaseHold(Deed):
@@ -250,11 +255,11 @@ class ReleaseHold(Deed):
     def effect(self, target: Payment) -> str:
         return gettext("%(amount)s is no longer held on %(payer)s. It cannot be captured afterwards.") % {
             "amount": plain_money(target.held, target.currency),
-            "payer": _payer(target),
+            "payer": payer(target),
         }
 
     def perform(self, target: Payment, wish: dict[str, Any], *, actor: str, ip: str | None = None) -> Said:
-        return _said(
+        return said(
             operations.cancel(target, requested_by=actor, requested_from=ip),
             done=gettext("The hold of %(amount)s was released."),
         )
@@ -329,13 +334,13 @@ def _offers(payment: Payment, verb: Verb, *, although_disputed: bool = False) ->
     return any(action.verb is verb for action in of_payment(payment))
 
 
-def _payer(payment: Payment) -> str:
+def payer(payment: Payment) -> str:
     if payment.card_last4:
         return f"{payment.card_brand.capitalize()} •••• {payment.card_last4}".strip()
     return gettext("the shopper")
 
 
-def _said(row: Operation, *, done: str) -> Said:
+def said(row: Operation, *, done: str) -> Said:
     """What became of an operation, without calling a request a success."""
     amount = {"amount": plain_money(row.amount, row.payment.currency)}
     provider = row.payment.account.name

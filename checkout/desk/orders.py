@@ -12,7 +12,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet, TextField
+from django.db.models import Model, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -22,14 +22,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from checkout.desk import access, show
+from checkout.desk import access, actions, cards, giving_back, parcels, show
 from checkout.desk.access import Act
-from checkout.desk.actions import CHECK_INTERVAL, DEEDS, Deed, refusal
+from checkout.desk.actions import CHECK_INTERVAL, Deed, refusal
 from checkout.desk.overview import midnight_for
-from checkout.desk.story import story
+from checkout.desk.story import story, who
 from checkout.desk.tenant import MerchantFilter, ModeFilter, TenantAdmin
 from checkout.merchants.models import ProviderAccount
-from checkout.orders import gateway, intents, links, operations
+from checkout.orders import gateway, intents, links, operations, shipping
 from checkout.orders.models import (
     Cancellation,
     Capture,
@@ -41,10 +41,14 @@ from checkout.orders.models import (
     Payment,
     Refund,
     Review,
+    SavedCard,
+    Shipment,
+    TrackingUpload,
 )
 from checkout.webhooks.models import WebhookEvent
 
 WEBHOOK = re.compile(r"\bwebhook (\d+)")
+DEEDS: tuple[Deed, ...] = (*giving_back.DEEDS, *actions.DEEDS, *parcels.DEEDS, *cards.DEEDS)
 STAFF = re.compile(r"\bstaff:(\d{1,18})\b")
 
 
@@ -240,6 +244,7 @@ class OrderAdmin(TenantAdmin):
         sees_money = access.may(request.user, Act.SEE_MONEY, order.merchant_id)
         events = list(order.events.select_related("payment"))
         payments = list(order.payments.select_related("account"))
+        names = _names(order, events)
         context = {
             "title": order.reference,
             "order": order,
@@ -255,10 +260,15 @@ class OrderAdmin(TenantAdmin):
             "reviews": [{"row": row, "deeds": self._offered(request, order, row)} for row in order.reviews.all()],
             "disputes": Dispute.objects.filter(payment__order=order).select_related("payment"),
             "alerts": FraudAlert.objects.filter(payment__order=order).select_related("payment"),
+            "parcels": self._parcels(request, order, names),
             "sees_money": sees_money,
-            "story": story(order, events, names=_names(order, events), with_refunds=sees_money),
+            "story": story(order, events, names=names, with_refunds=sees_money),
         }
         if sees_money:
+            context["cards"] = [
+                {"row": card, "deeds": self._offered(request, order, card)} for card in cards.cards_of(order)
+            ]
+            context["consents"] = order.consents.all()
             context["entries"] = LedgerEntry.objects.filter(payment__order=order).select_related("payment")
             context["operations"] = _operations(order)
         if access.may(request.user, Act.SEE_INBOX, order.merchant_id):
@@ -266,9 +276,24 @@ class OrderAdmin(TenantAdmin):
             context["webhooks"] = WebhookEvent.objects.filter(pk__in=numbers, merchant_id=order.merchant_id)
         return context
 
+    def _parcels(self, request: HttpRequest, order: Order, names: dict[str, str]) -> list[dict[str, Any]]:
+        """Each parcel with what became of telling its providers, and what can be done to it."""
+        uploads: dict[int, list[dict[str, Any]]] = {}
+        for row in parcels.uploads_of(order):
+            uploads.setdefault(row.shipment_id, []).append({"row": row, "deeds": self._offered(request, order, row)})
+        return [
+            {
+                "row": shipment,
+                "who": who(shipment.created_by, names),
+                "uploads": uploads.get(shipment.pk, []),
+                "deeds": self._offered(request, order, shipment),
+            }
+            for shipment in order.shipments.select_related("order")
+        ]
+
     # ------------------------------------------------------------------------------------------------------- actions
 
-    def _offered(self, request: HttpRequest, order: Order, target: Order | Payment | Review) -> list[dict[str, Any]]:
+    def _offered(self, request: HttpRequest, order: Order, target: Model) -> list[dict[str, Any]]:
         """The buttons for one thing: role, capability and state allow them."""
         return [
             {"deed": deed, "url": reverse("admin:orders_order_deed", args=(order.pk, deed.name, target.pk))}
@@ -276,6 +301,7 @@ class OrderAdmin(TenantAdmin):
             if isinstance(target, deed.on)
             and access.may(request.user, deed.act, order.merchant_id)
             and deed.is_offered(target)
+            and all(access.may(request.user, act, order.merchant_id) for act in deed.acts(target))
         ]
 
     def _order(self, request: HttpRequest, pk: int) -> Order:
@@ -296,6 +322,8 @@ class OrderAdmin(TenantAdmin):
         if not found.is_offered(target):
             messages.warning(request, gettext("This is not possible any more. The page shows what is true now."))
             return back
+        for act in found.acts(target):
+            access.require(request.user, act, order.merchant_id)
         form = found.form(target, request.POST if request.method == "POST" else None)
         if request.method != "POST" or not form.is_valid():
             return self._ask(request, order, found, target, form)
@@ -308,6 +336,9 @@ class OrderAdmin(TenantAdmin):
             )
         except intents.NotAllowed as error:
             level, text = messages.ERROR, refusal(error, order.currency)
+        except shipping.InvalidShipment as error:
+            form.add_error(error.field if error.field in form.fields else None, str(error))
+            return self._ask(request, order, found, target, form)
         messages.add_message(request, level, text)
         return back
 
@@ -379,12 +410,17 @@ def _matching(term: str) -> Q:
 
 def _target(order: Order, deed: Deed, pk: int) -> Any:
     """The very row, which must be this order's."""
+    rows: dict[type[Model], QuerySet[Any]] = {
+        Payment: order.payments.select_related("account", "order"),
+        Review: order.reviews.select_related("payment"),
+        Shipment: order.shipments.select_related("order"),
+        TrackingUpload: parcels.uploads_of(order),
+        SavedCard: cards.cards_of(order),
+    }
     if deed.on is Order:
         target: Any = order if order.pk == pk else None
-    elif deed.on is Payment:
-        target = order.payments.select_related("account", "order").filter(pk=pk).first()
     else:
-        target = order.reviews.select_related("payment").filter(pk=pk).first()
+        target = rows[deed.on].filter(pk=pk).first()
     if target is None:
         raise Http404
     return target
@@ -452,6 +488,7 @@ def _names(order: Order, events: Iterable[Any]) -> dict[str, str]:
     """The people behind ``staff:7``, for the timeline."""
     said = " ".join([f"{event.actor} {event.cause}" for event in events])
     said += " " + " ".join(order.reviews.values_list("resolved_by", flat=True))
+    said += " " + " ".join(order.shipments.values_list("created_by", flat=True))
     numbers = set(map(int, STAFF.findall(said)))
     users = get_user_model()._default_manager.filter(pk__in=numbers)
     return {f"staff:{user.pk}": user.get_full_name() or user.get_username() for user in users}

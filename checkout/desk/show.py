@@ -48,6 +48,23 @@ STATES: Mapping[str, tuple[object, str]] = {
     "dead": (_("Given up"), "bad"),
     "waiting": (_("Waiting"), "busy"),
     "delivered": (_("Delivered"), "ok"),
+    # parcels, and lists of them
+    "shipped": (_("Shipped"), "busy"),
+    "queued": (_("Queued"), "busy"),
+    "accepted": (_("Accepted"), "ok"),
+    "rejected": (_("Rejected"), "bad"),
+    "reading": (_("Being read"), "busy"),
+    "checking": (_("Being checked"), "busy"),
+    "checked": (_("Awaits your yes"), "warn"),
+    "working": (_("At work"), "busy"),
+    "done": (_("Done"), "ok"),
+    "dropped": (_("Dropped"), "quiet"),
+    # saved cards
+    "usable": (_("Usable"), "ok"),
+    "removed": (_("Removed"), "quiet"),
+    # disputes
+    "won": (_("Won"), "ok"),
+    "lost": (_("Lost"), "bad"),
     # accounts, endpoints and keys
     "enabled": (_("Enabled"), "ok"),
     "disabled": (_("Disabled"), "quiet"),

@@ -58,6 +58,14 @@ WHAT: Mapping[str, object] = {
     "cancellation.failed": _("Release failed"),
     "dispute.opened": _("The payment is disputed"),
     "dispute.changed": _("The dispute moved on"),
+    "dispute.won": _("The dispute is won: the money stays"),
+    "dispute.lost": _("The dispute is lost: the money was taken back"),
+    "shipment.added": _("Parcel added"),
+    "shipment.delivered": _("Parcel arrived"),
+    "shipment.cancelled": _("Parcel cancelled"),
+    "tracking.requested": _("Parcel is told of again"),
+    "tracking.succeeded": _("The provider took the parcel"),
+    "tracking.failed": _("The provider did not take the parcel"),
     "policy.late": _("The policy for late money acts"),
     "fraud.alerted": _("The provider warns of fraud"),
 }
@@ -80,6 +88,9 @@ TONES: Mapping[str, str] = {
     "payment.duplicate": "warn",
     "payment.late": "warn",
     "dispute.opened": "bad",
+    "dispute.won": "ok",
+    "dispute.lost": "bad",
+    "tracking.failed": "bad",
     "fraud.alerted": "bad",
 }
 
@@ -152,6 +163,6 @@ def _details(order: Order, event: Event) -> Iterable[str]:
             "ours": data.get("ours") or "–",
             "theirs": data.get("theirs") or "–",
         }
-    for key in ("code", "error_code", "url"):
+    for key in ("carrier", "code", "error_code", "url"):
         if data.get(key):
             yield str(data[key])

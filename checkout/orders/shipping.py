@@ -43,6 +43,9 @@ JUST_SENT = timedelta(seconds=30)
 AFTER_THE_EARLIER = timedelta(seconds=30)
 """How long a later word about a parcel waits for an earlier one that is still on its way."""
 
+UNUSABLE = "settings"
+"""The code of a word that could not be said: our own settings are wrong, and nobody was asked."""
+
 _NUMBER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/-]{0,63}", re.ASCII)
 _CARRIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._&-]{0,59}", re.ASCII)
 IN_FLIGHT = (OperationStatus.CREATED, OperationStatus.SENT, OperationStatus.PENDING)
@@ -117,6 +120,12 @@ def change(shipment: Shipment, *, status: str, actor: str) -> Shipment:
     return shipment
 
 
+def was_refused(upload: TrackingUpload) -> bool:
+    """The provider said no. Otherwise a failed one was given up: no attempt got an answer, or none could be made."""
+    spent = upload.tries > len(UPLOAD)
+    return upload.status == OperationStatus.FAILED and not spent and upload.error_code != UNUSABLE
+
+
 def can_be_told_again(upload: TrackingUpload) -> bool:
     """The provider did not take it, and nothing was said to them about this parcel since."""
     if upload.status != OperationStatus.FAILED:
@@ -158,7 +167,7 @@ def upload_due(pk: int) -> None:
         provider = gateway.connect(account)
         reports = provider.upload_tracking([messages.tracking_request(upload) for upload in uploads])
     except (Rejected, gateway.AccountUnusable) as error:
-        code = getattr(error, "code", "settings")
+        code = getattr(error, "code", UNUSABLE)
         for upload in uploads:
             _settle(upload, _failed(upload, code))
     except Exception as error:

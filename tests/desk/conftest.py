@@ -46,6 +46,18 @@ def account(merchant: Merchant) -> ProviderAccount:
 
 
 @pytest.fixture
+def zenith(merchant: Merchant) -> Iterator[ProviderAccount]:
+    """An account at the test provider that keeps cards and hears of parcels."""
+    from tests import factories
+
+    from providers.zenith import DESK  # isort: skip
+
+    DESK.reset()
+    yield factories.an_account(merchant, name="Zenith", provider="zenith", credentials={"key": "zen"})
+    DESK.reset()
+
+
+@pytest.fixture
 def log_in(transactional_db: None) -> LogIn:
     """A browser of somebody with a role at a merchant; of a superuser without either."""
     from django.contrib.auth.models import User

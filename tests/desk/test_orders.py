@@ -155,19 +155,19 @@ def test_nothing_about_an_order_can_be_edited(owner, log_in, paid):
 
 
 def test_only_what_is_possible_is_offered(owner, paid, held, merchant):
-    assert _offered(owner, paid.order) == {"refund"}
-    assert _offered(owner, held.order) == {"capture", "release", "cancel"}
+    assert _offered(owner, paid.order) == {"refund", "give-back", "ship"}
+    assert _offered(owner, held.order) == {"capture", "release", "cancel", "give-back", "ship"}
     assert _offered(owner, an_order(merchant)) == {"cancel"}
 
 
 @pytest.mark.parametrize(
     ("role", "paid_deeds", "held_deeds"),
     [
-        ("owner", {"refund"}, {"capture", "release", "cancel"}),
-        ("finance", {"refund"}, {"capture", "release", "cancel"}),
-        ("support", {"refund"}, set()),
+        ("owner", {"refund", "give-back", "ship"}, {"capture", "release", "cancel", "give-back", "ship"}),
+        ("finance", {"refund", "give-back"}, {"capture", "release", "cancel", "give-back"}),
+        ("support", {"refund", "give-back", "ship"}, {"ship"}),
         ("developer", set(), set()),
-        ("shipping", set(), set()),
+        ("shipping", {"ship"}, {"ship"}),
         ("viewer", set(), set()),
     ],
 )
@@ -179,9 +179,16 @@ def test_each_role_is_offered_its_own_and_refused_the_rest(
     assert _offered(client, paid.order) == paid_deeds
     assert _offered(client, held.order) == held_deeds
     calls = list(bank.calls)
-    for name, target in (("refund", paid), ("capture", held), ("release", held)):
-        if name not in paid_deeds | held_deeds:
-            assert client.post(deed(target.order, name, target), {"confirm": "on"}).status_code == 403
+    for name, target, deeds in (
+        ("refund", paid, paid_deeds),
+        ("give-back", paid.order, paid_deeds),
+        ("ship", paid.order, paid_deeds),
+        ("capture", held, held_deeds),
+        ("release", held, held_deeds),
+        ("give-back", held.order, held_deeds),
+    ):
+        if name not in deeds:
+            assert client.post(deed(order_of(target), name, target), {"confirm": "on"}).status_code == 403
     assert bank.calls == calls
 
 
@@ -202,7 +209,11 @@ def test_shipping_does_not_see_what_was_refunded(log_in, merchant, paid):
 
 def _offered(client, order):
     html = client.get(page(order)).content.decode()
-    return set(re.findall(rf'href="/admin/orders/order/{order.pk}/([a-z]+)/\d+/"', html)) - {"check"}
+    return set(re.findall(rf'href="/admin/orders/order/{order.pk}/([a-z-]+)/\d+/"', html)) - {"check"}
+
+
+def order_of(target):
+    return target if isinstance(target, Order) else target.order
 
 
 # --------------------------------------------------------------------------------------------------------- the deeds

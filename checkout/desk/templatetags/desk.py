@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from django import template
+from django.utils.safestring import SafeString
 
-from checkout.desk import show
+from checkout.desk import cards, parcels, show
 from checkout.desk.story import why
+from checkout.orders.models import SavedCard, TrackingUpload
 
 register = template.Library()
 
@@ -16,6 +18,26 @@ register.filter("flag", show.flag)
 register.filter("code", show.code)
 register.filter("exact", show.exact)
 register.filter("age", show.age)
+
+
+@register.filter
+def told(upload: TrackingUpload) -> SafeString:
+    return show.pill(parcels.told(upload))
+
+
+@register.filter
+def kept(card: SavedCard) -> SafeString:
+    return show.pill(cards.state(card))
+
+
+@register.filter
+def purpose(name: str) -> str:
+    return show.words(cards.PURPOSES, name)
+
+
+@register.filter
+def direction(name: str) -> str:
+    return show.words(parcels.DIRECTIONS, name)
 
 
 @register.filter
