@@ -38,6 +38,7 @@ from providers.contract import (
     Browser,
     Capability,
     Card,
+    CardFacts,
     CodeProblem,
     Customer,
     Decline,
@@ -162,11 +163,15 @@ def start(
     existing = order.payments.filter(submission=submission).first()
     if existing:
         return existing
-    offer = next((offer for offer in offers(order) if offer.code == offer_code), None)
+    if saved_card:
+        if saved_card not in saved_cards.usable(order):
+            raise NotPayable("card")
+        offered = [offer_for(saved_card, order)]  # its own account, whoever else offers the same
+    else:
+        offered = [*offers(order)]
+    offer = next((offer for offer in offered if offer and offer.code == offer_code), None)
     if offer is None:
         raise NotPayable("offer")
-    if saved_card and saved_card not in saved_cards.usable(order):
-        raise NotPayable("card")
     wish = _Wish(card=card, saved_card=saved_card, agreement=agreement if card else None)
     payment, is_new = _attempt(order, offer, submission, wish)
     if is_new:
@@ -237,6 +242,19 @@ def offer_for(saved_card: SavedCard, order: Order) -> Offer | None:
         return None
     methods = [method for method in gateway.provider_class(account.provider).methods if method.takes_card]
     return next((Offer(account, method) for method in methods if _fits(account, method, order)), None)
+
+
+def look_up(offer: Offer, card: Card) -> CardFacts | None:
+    """What the provider tells of a card before anything is started; None when it cannot tell, or not now."""
+    if not intents.offers(offer.account, Capability.LOOK_UP_CARD):
+        return None
+    try:
+        provider = gateway.connect(offer.account)
+        _release_connection()
+        return provider.look_up_card(card)
+    except (ProviderError, gateway.AccountUnusable) as error:
+        logger.warning("card_not_looked_up account=%s error=%s", offer.account.pk, type(error).__name__)
+        return None
 
 
 def submit_code(payment: Payment, *, code: str) -> Payment:

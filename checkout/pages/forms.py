@@ -47,6 +47,8 @@ MESSAGES = {
     "expiry_format": _("Enter the expiry date as month and year, for example 04 / 30."),
     "expiry_past": _("This card has expired. Use another card, or check the date."),
     "expiry_far": _("Check the year of the expiry date: it is too far ahead."),
+    "expiry_of_credit_card": _("This is a credit card. Enter the expiry date that is printed on it."),
+    "cvc_of_credit_card": _("This is a credit card. Enter its security code."),
     "cvc_required": _("Enter the security code."),
     "cvc_length": _("Enter the {length} digits of the security code."),
     "holder_required": _("Enter the name as it is printed on your card."),
@@ -160,6 +162,20 @@ class CardForm(forms.Form):
     def leaves_out_date_and_code(self) -> bool:
         """Debit cards of some banks have neither, so a form for both kinds can do without them."""
         return all(name in self.fields and not self.fields[name].required for name in ("expiry", "cvc"))
+
+    @property
+    def left_out(self) -> list[str]:
+        """Optional fields of a valid form that were left empty, though some cards have them."""
+        return [name for name in ("expiry", "cvc") if name in self.fields and not any(self._typed(name))]
+
+    def _typed(self, name: str) -> tuple[Any, ...]:
+        value = self.cleaned_data.get(name)
+        return value if isinstance(value, tuple) else (value,)
+
+    def demand_the_rest(self) -> None:
+        """This very card has what was left out."""
+        for name in self.left_out:
+            self.add_error(name, MESSAGES[f"{name}_of_credit_card"])
 
     @property
     def kept_holder(self) -> str:

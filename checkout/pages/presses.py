@@ -58,7 +58,7 @@ def _pay(visit: Visit) -> HttpResponse:
         return refuse(visit, texts.stale(), form=form)
     if form is None:
         return _start(visit, offer, submission, typed={})
-    if not form.is_valid():
+    if not form.is_valid() or not _has_what_its_card_needs(offer, form):
         return refuse(visit, texts.mistakes(form.links), form=form)
     agreement = _agreement(visit) if form.cleaned_data["save"] and ways.can_keep_card else None
     return _start(visit, offer, submission, typed={"form": form}, card=form.card(), agreement=agreement)
@@ -157,6 +157,17 @@ def _follow(visit: Visit, payment: Payment, *, typed: dict[str, Any]) -> HttpRes
         # Only the message is swapped, so what the shopper typed stays in the fields.
         return refuse(visit, texts.decline(payment.shown_decline), **typed)
     return redirect(visit, visit.page_url)
+
+
+@sensitive_variables()
+def _has_what_its_card_needs(offer: Offer, form: forms.CardForm) -> bool:
+    """Whether what may be left out for some cards was left out for such a card. The provider knows, if anybody does."""
+    if not form.left_out:
+        return True
+    facts = operations.look_up(offer, form.card())
+    if facts and facts.funding == "credit":
+        form.demand_the_rest()
+    return form.is_valid()
 
 
 def _agreement(visit: Visit) -> Agreement:

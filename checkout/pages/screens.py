@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from checkout.orders.models import Order, OrderStatus, Payment, Step
+from checkout.orders.models import CaptureMode, Order, OrderStatus, Payment, Step
 from providers.contract import Status
 
 CLOSED_FOR_GOOD = timedelta(days=30)
@@ -25,6 +25,7 @@ class Screen(StrEnum):
     PAID_LATE = "paid_late"
     PARTLY_PAID = "partly_paid"
     HELD = "held"
+    COLLECTING = "collecting"
     REFUNDED = "refunded"
     PARTLY_REFUNDED = "partly_refunded"
     FAILED = "failed"
@@ -76,6 +77,8 @@ class Facts:
     step: str = ""
     returned: bool = False
     """The shopper has come back from the provider's page."""
+    captures_by_itself: bool = False
+    """The merchant leaves the capture to the provider."""
 
 
 def facts_of(order: Order, payment: Payment | None, *, now: datetime, returned: bool = False) -> Facts:
@@ -87,6 +90,7 @@ def facts_of(order: Order, payment: Payment | None, *, now: datetime, returned: 
         payment_status=payment.status if payment else "",
         step=payment.step if payment else "",
         returned=returned,
+        captures_by_itself=order.capture_mode == CaptureMode.AUTOMATIC,
     )
 
 
@@ -95,6 +99,8 @@ def screen_of(facts: Facts) -> Screen:
     screen = _ENDINGS.get(OrderStatus(facts.status)) or _unsettled(facts)
     if screen is Screen.PAID and facts.paid_late:
         return Screen.PAID_LATE
+    if screen is Screen.HELD and facts.captures_by_itself:
+        return Screen.COLLECTING
     if screen in UNPAID and facts.long_over:
         return Screen.GONE
     return screen

@@ -95,6 +95,13 @@ RESULTS: Mapping[Screen, Result] = {
         _("%(amount)s is reserved on your account and has not been taken yet."),
         _("%(merchant)s takes it when your order is ready, or lets it go. There is nothing more to do here."),
     ),
+    Screen.COLLECTING: Result(
+        "success",
+        "check",
+        _("Payment authorised"),
+        _("Your bank has approved %(amount)s for %(merchant)s."),
+        _("It is being collected now, and %(merchant)s hears of it by itself. There is nothing more to do here."),
+    ),
     Screen.REFUNDED: Result(
         "plain",
         "return",

@@ -37,13 +37,12 @@ class Ways:
     def of(cls, order: Order) -> Ways:
         offers = operations.offers(order)
         forms = [offer for offer in offers if offer.takes_card] if settings.CARD_FORM else []
-        codes = {offer.code for offer in offers}
         kept = [(card, operations.offer_for(card, order)) for card in saved_cards.usable(order)]
         return cls(
             order=order,
             card=forms[0] if forms else None,
             others=tuple(offer for offer in offers if not offer.takes_card),
-            saved=tuple(SavedWay(card, offer) for card, offer in kept if offer and offer.code in codes),
+            saved=tuple(SavedWay(card, offer) for card, offer in kept if offer),
         )
 
     @property

@@ -12,7 +12,16 @@ from django.utils import timezone
 from checkout.orders import operations
 from checkout.orders.models import Order, Payment
 from checkout.pages.screens import Screen
-from providers.contract import CodeProblem, EnterCode, OutcomeUnknown, Redirect, Rejected, Started, Unreachable
+from providers.contract import (
+    CardFacts,
+    CodeProblem,
+    EnterCode,
+    OutcomeUnknown,
+    Redirect,
+    Rejected,
+    Started,
+    Unreachable,
+)
 from tests import factories
 from tests.pages.shopper import BANK_CARD, HTMX, later, press, screen_in, send, text_of, token_in, url_of
 
@@ -309,3 +318,23 @@ def test_it_does_not_matter_who_paid_meanwhile(client, order, sent):
     assert send(client, order, "code", code=RIGHT).status_code == 303
     assert submitted() == 0
     assert screen_in(client.get(url_of(order))) is Screen.PAID
+
+
+def test_a_credit_card_without_its_date_and_code_is_known_before_anything_is_started(client, order):
+    DESK.say("look_up_card", CardFacts(funding="credit", issuer="Zenith Bank"))
+
+    answer = press(client, order, "bankcard")
+    page = answer.content.decode()
+
+    assert answer.status_code == 422
+    assert "This is a credit card. Enter the expiry date" in page
+    assert DESK.names() == ["look_up_card"]
+    assert not order.payments.exists()
+
+
+@pytest.mark.parametrize("answer", [None, CardFacts(funding="debit"), Unreachable("down"), OutcomeUnknown("lost")])
+def test_a_card_that_nobody_knows_better_is_tried(client, order, answer):
+    DESK.say("look_up_card", answer)
+
+    assert press(client, order, "bankcard").status_code == 303
+    assert order.payments.get().step == "code"

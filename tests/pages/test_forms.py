@@ -207,3 +207,31 @@ def test_a_token_belongs_to_one_order_and_one_way_to_pay(order, merchant):
 
 def test_the_script_gets_the_table_that_the_server_uses():
     assert '"brand":"visa"' in script_settings()
+
+
+# ------------------------------------------------------------------------------------------- what some cards alone have
+
+
+WITHOUT = {"number": "4242424242424242", "holder": "Ada", "id_number": "11010519491231002X", "phone": "13800000000"}
+
+
+def chinese(**typed):
+    from providers.zenith import Provider
+
+    form = CardForm(Provider.methods[0], {**WITHOUT, **typed})
+    assert form.is_valid(), form.errors
+    return form
+
+
+def test_a_form_knows_what_was_left_out():
+    assert chinese().left_out == ["expiry", "cvc"]
+    assert chinese(expiry="12/40").left_out == ["cvc"]
+    assert chinese(expiry="12/40", cvc="123").left_out == []
+
+
+def test_what_was_left_out_can_be_demanded_after_all():
+    form = chinese(cvc="123")
+    form.demand_the_rest()
+
+    assert not form.is_valid()
+    assert [field for field, _ in form.links] == ["card-expiry"]

@@ -8,7 +8,6 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import Client
 
-from checkout.merchants.models import ProviderAccount
 from checkout.orders.apply import Road, apply
 from checkout.orders.messages import payment_ref
 from checkout.orders.models import Consent, Order, SavedCard
@@ -301,15 +300,17 @@ def test_a_paid_order_removes_no_card(client, order, card):
     assert card.removed_at is None
 
 
-def test_two_accounts_keep_their_own_cards(client, merchant, zenith, order, card):
-    """The second account's card form is not shown, and its cards are not either: the core would refuse them."""
-    factories.an_account(merchant, name="Second", provider="zenith", credentials={"key": "z"}, priority=-5)
-    SavedCard.objects.update(account=ProviderAccount.objects.get(name="Second"))
+def test_a_card_of_a_second_account_pays_there(client, merchant, zenith, order, card):
+    """Of two accounts that offer the same, only one has its form on the page; a card knows where it belongs."""
+    second = factories.an_account(merchant, name="Second", provider="zenith", credentials={"key": "z"}, priority=-5)
+    SavedCard.objects.update(account=second)
 
     page = client.get(url_of(order)).content.decode()
+    pay_with(client, order, card)
 
     assert page.count('name="number"') == 1
-    assert "•••• 0128" not in page
+    assert "•••• 0128" in page
+    assert order.payments.get().account == second
 
 
 def test_another_browser_sees_no_cards(client, merchant, order, card):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from datetime import timedelta
 
@@ -18,7 +19,7 @@ STATES = {
     OrderStatus.OPEN: Screen.DECLINED,
     OrderStatus.REQUIRES_ACTION: Screen.RESUME,
     OrderStatus.PROCESSING: Screen.WAITING,
-    OrderStatus.AUTHORISED: Screen.HELD,
+    OrderStatus.AUTHORISED: Screen.COLLECTING,
     OrderStatus.PARTIALLY_PAID: Screen.PARTLY_PAID,
     OrderStatus.PAID: Screen.PAID,
     OrderStatus.PARTIALLY_REFUNDED: Screen.PARTLY_REFUNDED,
@@ -39,9 +40,10 @@ def combinations() -> list[Facts]:
             payment_status=payment,
             step=step,
             returned=returned,
+            captures_by_itself=by_itself,
         )
-        for status, late, time_is_up, payment, step, returned in itertools.product(
-            OrderStatus.values, (True, False), (True, False), ("", *Status), Step.values, (True, False)
+        for status, late, time_is_up, payment, step, returned, by_itself in itertools.product(
+            OrderStatus.values, (True, False), (True, False), ("", *Status), Step.values, (True, False), (True, False)
         )
     ]
 
@@ -49,6 +51,13 @@ def combinations() -> list[Facts]:
 def test_every_combination_of_facts_has_a_screen_that_can_be_shown():
     for facts in combinations():
         assert screen_of(facts) in PAYABLE | RESULTS.keys()
+
+
+def test_money_that_the_merchant_takes_later_is_said_to_be_held():
+    held = Facts(status=OrderStatus.AUTHORISED, payment_status=Status.AUTHORISED)
+
+    assert screen_of(held) is Screen.HELD
+    assert screen_of(dataclasses.replace(held, captures_by_itself=True)) is Screen.COLLECTING
 
 
 def test_a_doubt_about_money_is_never_shown_as_an_end_without_money():
