@@ -40,6 +40,10 @@ PROVIDER_CONNECT_SECONDS = env.float("PROVIDER_CONNECT_SECONDS", default=2.0)
 PROVIDER_READ_SECONDS = env.float("PROVIDER_READ_SECONDS", default=15.0)
 DELIVERY_SECONDS = env.float("DELIVERY_SECONDS", default=10.0)  # one webhook to a merchant, from connect to answer
 
+# Requests a minute that one API key may make; 0 for any number.
+API_READS_PER_MINUTE = env.int("API_READS_PER_MINUTE", default=6000)
+API_WRITES_PER_MINUTE = env.int("API_WRITES_PER_MINUTE", default=1200)
+
 # ------------------------------------------------------------------------------------------------------ application
 
 INSTALLED_APPS = [

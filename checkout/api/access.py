@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security import HttpBearer
 
+from checkout.api import limits
 from checkout.api.problems import Problem
 from checkout.merchants.models import ApiKey, Scope
 from checkout.tenancy import TenantQuerySet, TenantRow
@@ -31,6 +32,7 @@ class BearerKey(HttpBearer):
         key = ApiKey.find(token)
         if key is None:
             return None
+        limits.count(key, request.method or "")
         if self.scope not in key.scopes:
             raise Problem(403, "missing_scope", f"This key lacks the scope {self.scope}.")
         now = timezone.now()

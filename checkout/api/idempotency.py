@@ -20,6 +20,7 @@ from checkout.api.models import IdempotencyRecord
 from checkout.api.problems import Problem
 from checkout.merchants.models import ApiKey
 from checkout.orders.creation import holds_card_number
+from checkout.sealing import SealBroken, seal, unseal
 
 KEPT = timedelta(hours=24)
 
@@ -87,7 +88,8 @@ def _forget_old(api_key: ApiKey, key: str) -> None:
 
 
 def _keep(record: IdempotencyRecord, response: HttpResponse) -> HttpResponse:
-    IdempotencyRecord.objects.filter(pk=record.pk).update(status_code=response.status_code, body=response.content)
+    body = seal(response.content.decode(), context=_context(record))
+    IdempotencyRecord.objects.filter(pk=record.pk).update(status_code=response.status_code, body=body)
     return response
 
 
@@ -104,11 +106,18 @@ def _replay(api_key: ApiKey, key: str, digest: str) -> HttpResponse | None:
         )
     if record.status_code is None:
         raise _in_progress()
-    response = HttpResponse(
-        bytes(record.body), status=record.status_code, content_type="application/json; charset=utf-8"
-    )
+    try:
+        body = unseal(record.body, context=_context(record))
+    except SealBroken:
+        detail = "This was done, but the answer cannot be read any more. Ask for its outcome instead."
+        raise Problem(409, "idempotency_unreadable", detail, field="Idempotency-Key") from None
+    response = HttpResponse(body, status=record.status_code, content_type="application/json; charset=utf-8")
     response["Idempotent-Replayed"] = "true"
     return response
+
+
+def _context(record: IdempotencyRecord) -> str:
+    return f"idempotency:{record.pk}"
 
 
 def _in_progress() -> Problem:
