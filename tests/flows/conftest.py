@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
     from checkout.merchants.models import Merchant, ProviderAccount
     from tests.flows.stage import Simulator
 
@@ -55,3 +58,38 @@ def account(merchant: Merchant, simulator: Simulator) -> ProviderAccount:
         base_url=f"{simulator.url}/lesspay",
         credentials={"app_id": "690b2b46e4b09c73147db688", "app_secret": "Wy31kFZf4jkE+Y2XZhmFuQ"},
     )
+
+
+@pytest.fixture
+def worker() -> Iterator[None]:
+    """The worker's loop, as `manage.py work` runs it."""
+    from django.db import connection
+
+    from checkout import work
+
+    stop = threading.Event()
+
+    def loop() -> None:
+        while not stop.is_set():
+            work.run_due()
+            stop.wait(0.1)
+        connection.close()
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+@pytest.fixture
+def plain(browser: Browser) -> Iterator[Page]:
+    """A browser without JavaScript and without any cookie."""
+    context = browser.new_context(java_script_enabled=False)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(params=["with JavaScript", "without JavaScript"])
+def visitor(request: pytest.FixtureRequest, page: Page) -> Page:
+    return page if request.param == "with JavaScript" else request.getfixturevalue("plain")

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import connection
 from django.utils import timezone
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from checkout import work
 from checkout.orders.links import page_url, return_url
 from checkout.orders.models import Order
 from tests.factories import an_order
@@ -30,39 +26,8 @@ PAY = re.compile(r"^Pay\s\S*\d")
 
 
 @pytest.fixture
-def worker() -> Iterator[None]:
-    """The worker's loop, as `manage.py work` runs it."""
-    stop = threading.Event()
-
-    def loop() -> None:
-        while not stop.is_set():
-            work.run_due()
-            stop.wait(0.1)
-        connection.close()
-
-    thread = threading.Thread(target=loop)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
-
-
-@pytest.fixture
 def order(merchant, account, our_url) -> Order:
     return an_order(merchant, success_url=f"{our_url}/healthz?thanks", cancel_url=f"{our_url}/healthz?basket")
-
-
-@pytest.fixture
-def plain(browser: Browser) -> Iterator[Page]:
-    """A browser without JavaScript and without any cookie."""
-    context = browser.new_context(java_script_enabled=False)
-    yield context.new_page()
-    context.close()
-
-
-@pytest.fixture(params=["with JavaScript", "without JavaScript"])
-def visitor(request: pytest.FixtureRequest, page: Page) -> Page:
-    return page if request.param == "with JavaScript" else request.getfixturevalue("plain")
 
 
 def type_card(page: Page, number: str) -> None:
