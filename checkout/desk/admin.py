@@ -7,6 +7,8 @@ from django.contrib.auth.models import Group, User
 
 from checkout.desk.accounts import ProviderAccountAdmin
 from checkout.desk.inbox import WebhookEventAdmin
+from checkout.desk.lists import ParcelListAdmin
+from checkout.desk.models import ParcelList
 from checkout.desk.orders import OrderAdmin
 from checkout.desk.outbox import DeliveryAdmin, EndpointAdmin
 from checkout.desk.team import ApiKeyAdmin, MemberAdmin, MerchantAdmin, StaffAdmin
@@ -19,6 +21,7 @@ admin.site.unregister(Group)  # roles are memberships; a group would change noth
 admin.site.unregister(User)
 admin.site.register(User, StaffAdmin)
 admin.site.register(Order, OrderAdmin)
+admin.site.register(ParcelList, ParcelListAdmin)
 admin.site.register(ProviderAccount, ProviderAccountAdmin)
 admin.site.register(WebhookEvent, WebhookEventAdmin)
 admin.site.register(Merchant, MerchantAdmin)

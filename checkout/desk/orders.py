@@ -10,7 +10,6 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet, TextField
 from django.db.models.functions import Cast
@@ -49,7 +48,7 @@ from checkout.webhooks.models import WebhookEvent
 
 WEBHOOK = re.compile(r"\bwebhook (\d+)")
 DEEDS: tuple[Deed, ...] = (*giving_back.DEEDS, *actions.DEEDS, *parcels.DEEDS, *cards.DEEDS)
-STAFF = re.compile(r"\bstaff:(\d{1,18})\b")
+STAFF = re.compile(r"\bstaff:\d{1,18}\b")
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -489,9 +488,7 @@ def _names(order: Order, events: Iterable[Any]) -> dict[str, str]:
     said = " ".join([f"{event.actor} {event.cause}" for event in events])
     said += " " + " ".join(order.reviews.values_list("resolved_by", flat=True))
     said += " " + " ".join(order.shipments.values_list("created_by", flat=True))
-    numbers = set(map(int, STAFF.findall(said)))
-    users = get_user_model()._default_manager.filter(pk__in=numbers)
-    return {f"staff:{user.pk}": user.get_full_name() or user.get_username() for user in users}
+    return show.people(STAFF.findall(said))
 
 
 def _compare(payment: Payment, *, actor: str) -> dict[str, Any]:

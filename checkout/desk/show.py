@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
+from django.contrib.auth import get_user_model
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -18,6 +20,8 @@ from django.utils.translation import gettext_lazy as _
 
 from checkout.pages.display import number_locale
 from providers.money import Money, exponent
+
+_STAFF = re.compile(r"staff:(\d{1,18})", re.ASCII)
 
 # A word, and the tone of its pill: ok, busy, held, warn, bad or quiet. Tone only helps the eye; the word says it.
 STATES: Mapping[str, tuple[object, str]] = {
@@ -187,6 +191,13 @@ def age(when: datetime | None, zone: str = "UTC") -> SafeString:
         text = gettext("%(time)s ago") % {"time": timesince(when, now, depth=1)}
     title = f"{moment(when, zone)} ({zone})"
     return format_html('<time datetime="{}" title="{}">{}</time>', when.isoformat(timespec="seconds"), title, text)
+
+
+def people(actors: Iterable[str]) -> dict[str, str]:
+    """The names behind ``staff:7``, by actor."""
+    numbers = {int(found[1]) for actor in actors if (found := _STAFF.fullmatch(actor))}
+    users = get_user_model()._default_manager.filter(pk__in=numbers)
+    return {f"staff:{user.pk}": user.get_full_name() or user.get_username() for user in users}
 
 
 def order_link(order: Any, url: str, marks: SafeString) -> SafeString:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from checkout.desk.tenant import SuperuserOnly, TenantAdmin
 
 SECTIONS = (
-    (_("Payments"), ("Order",)),
+    (_("Payments"), ("Order", "ParcelList")),
     (_("Providers"), ("ProviderAccount", "WebhookEvent")),
     (_("Your systems"), ("ApiKey", "Endpoint", "Delivery")),
     (_("Team"), ("Merchant", "Member", "User")),
