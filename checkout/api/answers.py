@@ -171,6 +171,146 @@ class OrdersAnswer(Answer):
     next_cursor: str | None = NextCursor
 
 
+class PaymentsAnswer(Answer):
+    payments: list[PaymentAnswer]
+
+
+class CapturesAnswer(Answer):
+    captures: list[OperationAnswer]
+
+
+class RefundsAnswer(Answer):
+    refunds: list[OperationAnswer]
+
+
+class DisputeFacts(DisputeAnswer):
+    order: UUID
+    payment: UUID
+    currency: str
+    created_at: datetime
+
+
+class DisputesAnswer(Answer):
+    disputes: list[DisputeFacts]
+    next_cursor: str | None = NextCursor
+
+
+class EventFacts(Answer):
+    """Something that happened to an order."""
+
+    id: str = Field(examples=["evt_5d1f0c3a6f7b4c0e9d2a8b1c4e5f6a7b"])
+    type: str = Field(examples=["payment.succeeded"])
+    created_at: datetime
+    sequence: int = Field(description="counts each order's events; a lower one is older news")
+    mode: Literal["test", "live"]
+    order: UUID
+    payment_id: UUID | None
+    detail: dict[str, Any]
+
+
+class EventsAnswer(Answer):
+    events: list[EventFacts]
+    next_cursor: str | None = NextCursor
+
+
+class EventData(Answer):
+    order: OrderAnswer
+    payment_id: UUID | None
+    detail: dict[str, Any]
+
+
+class EventAnswer(Answer):
+    """An event as endpoints hear it."""
+
+    id: str
+    type: str
+    created_at: datetime
+    sequence: int
+    mode: Literal["test", "live"]
+    data: EventData
+
+
+class EndpointAnswer(Answer):
+    """A URL of yours that hears of events."""
+
+    id: UUID
+    url: str
+    types: list[str] = Field(description="empty: all of them")
+    enabled: bool
+    disabled_why: str
+    rotated_at: datetime | None = Field(description="when its secret was made anew")
+    created_at: datetime
+
+
+class NewEndpointAnswer(EndpointAnswer):
+    secret: str = Field(description="shown this once")
+
+
+class EndpointsAnswer(Answer):
+    endpoints: list[EndpointAnswer]
+
+
+class PingAnswer(Answer):
+    is_success: bool
+    answer_status: int | None = Field(description="null: there was no answer")
+    answer: str = Field(description="its first 4 KB, or why there is none")
+    latency_ms: int
+
+
+class ReplayAnswer(Answer):
+    queued: int
+    is_complete: bool = Field(description="false: there is more; ask again")
+
+
+class DeliveryAnswer(Answer):
+    """One event for one endpoint, and how telling it goes."""
+
+    event: str
+    type: str
+    order: UUID
+    state: Literal["waiting", "delivered", "dead"]
+    tries: int
+    answer_status: int | None
+    answer: str = Field(description="its first 4 KB, or why there is none")
+    latency_ms: int | None
+    sent_at: datetime | None
+    next_try_at: datetime | None
+    asked_by: str = Field(description="who had it sent again by hand; empty: nobody")
+
+
+class DeliveriesAnswer(Answer):
+    deliveries: list[DeliveryAnswer]
+    next_cursor: str | None = NextCursor
+
+
+class MerchantAnswer(Answer):
+    slug: str
+    name: str
+
+
+class KeyAnswer(Answer):
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: datetime
+
+
+class AccountAnswer(Answer):
+    name: str
+    provider: str
+    methods: list[str] = Field(description="ways to pay that it offers", examples=[["card"]])
+    currencies: list[str] = Field(description="empty: all that the provider takes")
+
+
+class MeAnswer(Answer):
+    """Who this key is, and what can be done with it."""
+
+    merchant: MerchantAnswer
+    mode: Literal["test", "live"]
+    key: KeyAnswer
+    accounts: list[AccountAnswer]
+
+
 class FieldError(Answer):
     field: str
     detail: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -11,13 +12,27 @@ from django.http import HttpRequest
 from django.utils.datastructures import MultiValueDict
 from ninja import Schema
 from ninja.parser import Parser
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from checkout.api.problems import Problem
 from checkout.api.questions import parameters
+from checkout.orders.creation import holds_card_number
 
 Text = Annotated[str, StringConstraints(max_length=250)]
 Short = Annotated[str, StringConstraints(max_length=100)]
+
+
+def _keepable(text: str) -> str:
+    """What may stand in the database for ever: nothing that it cannot hold, and nothing that it must not."""
+    if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", text):
+        raise PydanticCustomError("text", "Control characters are not accepted.")
+    if holds_card_number(text):
+        raise PydanticCustomError("text", "This looks like a card number; card numbers are never stored.")
+    return text
+
+
+Note = Annotated[str, StringConstraints(max_length=200), AfterValidator(_keepable)]
 
 
 class Body(Schema):

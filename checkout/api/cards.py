@@ -9,6 +9,7 @@ from ninja import Router
 
 from checkout.api.access import BearerKey, actor_of, find, key_of
 from checkout.api.answers import CardsAnswer, refusals
+from checkout.api.questions import Text
 from checkout.merchants.models import Scope
 from checkout.orders import saved_cards
 from checkout.orders.models import SavedCard
@@ -23,7 +24,7 @@ router = Router()
     auth=BearerKey(Scope.READ),
     response={200: CardsAnswer, **refusals(401, 403, 404)},
 )
-def listed(request: HttpRequest, customer_reference: str) -> HttpResponse:
+def listed(request: HttpRequest, customer_reference: Text) -> HttpResponse:
     """Those that can still be used, the newest first. A customer is whom you call by this reference on orders."""
     key = key_of(request)
     cards = SavedCard.objects.of(key.merchant, key.mode).filter(customer_reference=customer_reference, removed_at=None)

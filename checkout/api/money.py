@@ -7,24 +7,35 @@ together, so neither a crash nor a repetition can move money twice.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from ninja import Router
-from pydantic import Field, StringConstraints
+from ninja import Query, Router
+from pydantic import Field
 
 from checkout.api import idempotency
 from checkout.api.access import BearerKey, actor_of, find, ip_of, key_of
-from checkout.api.answers import IDEMPOTENCY_KEY, OperationAnswer, PaymentAnswer, refusals
-from checkout.api.bodies import Body
+from checkout.api.answers import (
+    IDEMPOTENCY_KEY,
+    CapturesAnswer,
+    DisputesAnswer,
+    OperationAnswer,
+    PaymentAnswer,
+    PaymentsAnswer,
+    RefundsAnswer,
+    refusals,
+)
+from checkout.api.bodies import Body, Note
+from checkout.api.orders import order_of
+from checkout.api.paging import PageQuestion, page
 from checkout.api.problems import Problem
 from checkout.merchants.models import ApiKey, Scope
 from checkout.orders import intents, operations
 from checkout.orders.apply import locked
-from checkout.orders.models import Capture, Operation, Order, Payment, Refund, SavedCard, Source
-from checkout.orders.presentation import operation_object, payment_object
-from providers.contract import Purpose
+from checkout.orders.models import Capture, Dispute, Operation, Order, Payment, Refund, SavedCard, Source
+from checkout.orders.presentation import dispute_object, operation_object, payment_object, timestamp
+from providers.contract import DisputeStatus, Purpose
 
 router = Router()
 
@@ -41,8 +52,13 @@ class CaptureBody(Body):
 class RefundBody(Body):
     amount_minor: Minor | None = None
     expected_refundable_minor: Expected | None = None
-    reason: Annotated[str, StringConstraints(max_length=200)] = ""
+    reason: Note = ""
     although_disputed: Annotated[bool, Field(description="the customer may then get the money twice")] = False
+
+
+class DisputesQuestion(PageQuestion):
+    status: DisputeStatus | None = None
+    order: UUID | None = None
 
 
 class ChargeBody(Body):
@@ -50,6 +66,57 @@ class ChargeBody(Body):
 
     saved_card: Annotated[UUID, Field(strict=False)]
     purpose: Annotated[Purpose, Field(strict=False, description="what the shopper agreed to")]
+
+
+@router.get(
+    "/orders/{order_id}/payments",
+    summary="An order's attempts to pay",
+    auth=BearerKey(Scope.READ),
+    response={200: PaymentsAnswer, **refusals(401, 403, 404)},
+)
+def payments(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """All of them, the first one first; those that failed say why."""
+    order = order_of(key_of(request), order_id)
+    return JsonResponse({"payments": [payment_object(one) for one in order.payments.select_related("account")]})
+
+
+@router.get(
+    "/orders/{order_id}/captures",
+    summary="An order's captures",
+    auth=BearerKey(Scope.READ),
+    response={200: CapturesAnswer, **refusals(401, 403, 404)},
+)
+def captures(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """The first one first. What a provider captured by itself is not asked for, so it is no row here."""
+    return JsonResponse({"captures": _operations(Capture, request, order_id)})
+
+
+@router.get(
+    "/orders/{order_id}/refunds",
+    summary="An order's refunds",
+    auth=BearerKey(Scope.READ),
+    response={200: RefundsAnswer, **refusals(401, 403, 404)},
+)
+def refunds(request: HttpRequest, order_id: UUID) -> HttpResponse:
+    """The first one first."""
+    return JsonResponse({"refunds": _operations(Refund, request, order_id)})
+
+
+@router.get(
+    "/disputes",
+    summary="List disputes",
+    auth=BearerKey(Scope.READ),
+    response={200: DisputesAnswer, **refusals(401, 403, 422)},
+)
+def disputes(request: HttpRequest, question: Query[DisputesQuestion]) -> HttpResponse:
+    """The newest first. Respond to them at the provider, before ``respond_by``."""
+    key = key_of(request)
+    rows = Dispute.objects.of(key.merchant, key.mode).select_related("payment__order")
+    if question.status:
+        rows = rows.filter(status=question.status)
+    if question.order:
+        rows = rows.filter(payment__order__public_id=question.order)
+    return page(request, "disputes", rows, question, _dispute_facts)
 
 
 @router.post(
@@ -128,23 +195,23 @@ def release(request: HttpRequest, payment_id: UUID) -> HttpResponse:
 
 
 @router.get(
-    "/captures/{operation_id}",
+    "/captures/{capture_id}",
     summary="Read a capture",
     auth=BearerKey(Scope.READ),
     response={200: OperationAnswer, **refusals(401, 403, 404)},
 )
-def read_capture(request: HttpRequest, operation_id: UUID) -> HttpResponse:
-    return _read(Capture, request, operation_id, "capture")
+def read_capture(request: HttpRequest, capture_id: UUID) -> HttpResponse:
+    return _read(Capture, request, capture_id, "capture")
 
 
 @router.get(
-    "/refunds/{operation_id}",
+    "/refunds/{refund_id}",
     summary="Read a refund",
     auth=BearerKey(Scope.READ),
     response={200: OperationAnswer, **refusals(401, 403, 404)},
 )
-def read_refund(request: HttpRequest, operation_id: UUID) -> HttpResponse:
-    return _read(Refund, request, operation_id, "refund")
+def read_refund(request: HttpRequest, refund_id: UUID) -> HttpResponse:
+    return _read(Refund, request, refund_id, "refund")
 
 
 @router.post(
@@ -178,6 +245,22 @@ def charge(request: HttpRequest, order_id: UUID, body: ChargeBody) -> HttpRespon
 
 def _payment(key: ApiKey, payment_id: UUID) -> Payment:
     return find(Payment.objects.select_related("order"), key, payment_id, "payment")
+
+
+def _operations(kind: type[Operation], request: HttpRequest, order_id: UUID) -> list[dict[str, Any]]:
+    order = order_of(key_of(request), order_id)
+    rows = kind._default_manager.filter(payment__order=order).select_related("payment__order").order_by("pk")
+    return [operation_object(row) for row in rows]
+
+
+def _dispute_facts(dispute: Dispute) -> dict[str, Any]:
+    return {
+        **dispute_object(dispute),
+        "order": str(dispute.payment.order.public_id),
+        "payment": str(dispute.payment.public_id),
+        "currency": dispute.payment.currency,
+        "created_at": timestamp(dispute.created_at),
+    }
 
 
 def _read(kind: type[Operation], request: HttpRequest, operation_id: UUID, what: str) -> HttpResponse:

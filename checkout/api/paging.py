@@ -40,7 +40,7 @@ def page(
     *,
     by: str = "created_at",
 ) -> JsonResponse:
-    """One page of ``rows`` as ``{name: […], "next_cursor": …}``, by the time in ``by`` and then by primary key.
+    """One page of ``rows`` as ``{name: […], "next_cursor": …}``, by the time in ``by``, if any, and by primary key.
 
     The cursor is sealed: it opens only for this list, merchant, mode and these filters. Raises Problem.
     """
@@ -48,24 +48,29 @@ def page(
     if question.cursor:
         moment, pk = _opened(question.cursor, context)
         # Not "earlier, or as early and …": a range at the start lets the database begin in the middle of its index.
-        rows = rows.filter(**{f"{by}__lte": moment}).exclude(**{by: moment, "pk__gte": pk})
-    found = list(rows.order_by(f"-{by}", "-pk")[: question.limit + 1])
+        rows = (
+            rows.filter(**{f"{by}__lte": moment}).exclude(**{by: moment, "pk__gte": pk})
+            if by
+            else rows.filter(pk__lt=pk)
+        )
+    order = (f"-{by}", "-pk") if by else ("-pk",)
+    found = list(rows.order_by(*order)[: question.limit + 1])
     shown, is_last = found[: question.limit], len(found) <= question.limit
-    next_cursor = None if is_last else _sealed(getattr(shown[-1], by), shown[-1].pk, context)
+    next_cursor = None if is_last else _sealed(shown[-1], by, context)
     return JsonResponse({name: [show(row) for row in shown], "next_cursor": next_cursor})
 
 
-def _sealed(moment: datetime, pk: int, context: str) -> str:
-    return seal(json.dumps([moment.isoformat(), pk]), context=context).decode()
+def _sealed(row: models.Model, by: str, context: str) -> str:
+    return seal(json.dumps([getattr(row, by).isoformat() if by else "", row.pk]), context=context).decode()
 
 
-def _opened(cursor: str, context: str) -> tuple[datetime, int]:
+def _opened(cursor: str, context: str) -> tuple[datetime | None, int]:
     try:
         moment, pk = json.loads(unseal(cursor.encode(), context=context))
     except SealBroken:
         detail = "Use next_cursor as it came, with the filters that it came with."
         raise Problem(422, "invalid_field", detail, field="cursor") from None
-    return datetime.fromisoformat(moment), int(pk)
+    return datetime.fromisoformat(moment) if moment else None, int(pk)
 
 
 def _context(request: HttpRequest, name: str, question: PageQuestion) -> str:

@@ -7,7 +7,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.operation import Operation
 
-from checkout.api import cards, money, orders, parcels, problems
+from checkout.api import cards, endpoints, events, me, money, orders, parcels, problems
 from checkout.api.bodies import Strict
 from checkout.api.document import document
 from checkout.api.problems import Problem
@@ -44,6 +44,9 @@ for name, one in {
     "Payments": money.router,
     "Parcels": parcels.router,
     "Saved cards": cards.router,
+    "Events": events.router,
+    "Endpoints": endpoints.router,
+    "You": me.router,
 }.items():
     api.add_router("", one, tags=[name])
 

@@ -34,6 +34,7 @@ class Endpoint(TenantRow):
     sealed_previous = models.BinaryField(null=True, editable=False)
     rotated_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    ended_at = models.DateTimeField(null=True, editable=False, help_text="it hears of nothing ever after")
 
     objects = TenantQuerySet["Endpoint"].as_manager()
 
@@ -70,8 +71,14 @@ class Endpoint(TenantRow):
             sealed.append(self.sealed_previous)
         return [unseal(one, context=self._context) for one in sealed]
 
+    def end(self) -> None:
+        """No more events, and no way back; its log stays. Twice is as good as once."""
+        if self.ended_at is None:
+            self.ended_at, self.enabled, self.disabled_why = timezone.now(), False, "it was removed"
+            self.save(update_fields=("ended_at", "enabled", "disabled_why"))
+
     def wants(self, event_type: str) -> bool:
-        return self.enabled and (not self.types or event_type in self.types)
+        return self.enabled and self.ended_at is None and (not self.types or event_type in self.types)
 
     @property
     def _context(self) -> str:
@@ -93,6 +100,7 @@ class Delivery(TenantRow):
     body = models.TextField(blank=True, help_text="what is sent, fixed at the first attempt")
     tries = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(null=True, db_index=True)
+    asked_by = models.CharField(max_length=80, blank=True, help_text="who had it sent again by hand")
     answer_status = models.PositiveSmallIntegerField(null=True)
     answer = models.TextField(blank=True, help_text="its first 4 KB, or why there is none")
     latency_ms = models.PositiveIntegerField(null=True)

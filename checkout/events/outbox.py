@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import time
+import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from standardwebhooks import Webhook
 
@@ -61,7 +63,7 @@ def deliver(pk: int) -> None:
     """One attempt; what the queue calls."""
     delivery = Delivery.objects.select_related("event__order__merchant", "endpoint").get(pk=pk)
     endpoint = delivery.endpoint
-    if delivery.state != DeliveryState.WAITING or not endpoint.enabled:
+    if delivery.state != DeliveryState.WAITING or not endpoint.enabled or endpoint.ended_at:
         Delivery.objects.filter(pk=pk).update(due_at=None)
         return
     if not _its_turn(endpoint):
@@ -72,7 +74,8 @@ def deliver(pk: int) -> None:
         delivery.save(update_fields=("body",))
     started, now = time.monotonic(), datetime.now(UTC)
     try:
-        answer = wire.post(endpoint.url, delivery.body.encode(), signed_headers(delivery, now=now))
+        headers = signed_headers(endpoint, message_id(delivery.event), delivery.body, now=now)
+        answer = wire.post(endpoint.url, delivery.body.encode(), headers)
     except SealBroken as error:
         answer = wire.Answer(None, str(error))
     took = timedelta(seconds=time.monotonic() - started)
@@ -89,7 +92,8 @@ def _record(delivery: Delivery, answer: wire.Answer, took: timedelta) -> None:
         delivery.state, delay = DeliveryState.DELIVERED, None
     elif answer.status_code == GONE:
         delivery.state, delay = DeliveryState.DEAD, None
-        Endpoint.objects.filter(pk=delivery.endpoint_id).update(enabled=False, disabled_why="it answered 410 Gone")
+        if not delivery.asked_by:  # what a person tries out says nothing about the endpoint's health
+            Endpoint.objects.filter(pk=delivery.endpoint_id).update(enabled=False, disabled_why="it answered 410 Gone")
     elif delay is None:
         delivery.state = DeliveryState.DEAD
     delivery.due_at = timezone.now() + delay if delay else None
@@ -149,13 +153,82 @@ def message_id(event: Event) -> str:
     return f"evt_{event.public_id.hex}"
 
 
-def signed_headers(delivery: Delivery, *, now: datetime) -> dict[str, str]:
+def facts(event: Event) -> dict[str, object]:
+    """An event without its order as it is now: what a list of many can afford."""
+    return {
+        "id": message_id(event),
+        "type": event.type,
+        "created_at": timestamp(event.created_at),
+        "sequence": event.seq,
+        "mode": event.mode,
+        "order": str(event.order.public_id),
+        "payment_id": str(event.payment.public_id) if event.payment else None,
+        "detail": event.data,
+    }
+
+
+def signed_headers(endpoint: Endpoint, name: str, body: str, *, now: datetime) -> dict[str, str]:
     """Standard Webhooks: id, timestamp and a signature by each valid secret over ``id.timestamp.body``."""
-    name = message_id(delivery.event)
-    signatures = [Webhook(one).sign(name, now, delivery.body) for one in delivery.endpoint.secrets]
+    signatures = [Webhook(one).sign(name, now, body) for one in endpoint.secrets]
     return {
         "Content-Type": "application/json",
         "webhook-id": name,
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": " ".join(signatures),
     }
+
+
+# -------------------------------------------------------------------------------------------------------- once more
+
+
+class EndpointDisabled(Exception):
+    """Nothing is sent there now."""
+
+
+def redeliver(delivery: Delivery, *, actor: str) -> None:
+    """Send one event once more: same id, same body, today's secrets. Raises EndpointDisabled."""
+    if not delivery.endpoint.enabled:
+        raise EndpointDisabled
+    delivery.state, delivery.due_at, delivery.asked_by = DeliveryState.WAITING, timezone.now(), actor
+    delivery.save(update_fields=("state", "due_at", "asked_by"))
+    nudge("deliveries", delivery.pk)
+
+
+@transaction.atomic
+def replay(endpoint: Endpoint, *, since: datetime) -> tuple[int, bool]:
+    """Queue what this endpoint did not hear of since then: how many, and whether that was all of it.
+
+    What it heard, and what is on its way, is left alone, so that asking again goes on where the last call ended.
+    Raises EndpointDisabled.
+    """
+    if not endpoint.enabled:
+        raise EndpointDisabled
+    now = timezone.now()
+    theirs = Delivery.objects.filter(endpoint=endpoint, event=OuterRef("pk"))
+    settled = theirs.filter(Q(state=DeliveryState.DELIVERED) | Q(state=DeliveryState.WAITING, due_at__isnull=False))
+    missed = Event.objects.filter(
+        merchant_id=endpoint.merchant_id,
+        mode=endpoint.mode,
+        type__in=[name for name in PUBLIC if endpoint.wants(name)],
+        created_at__gte=since,
+    ).exclude(Exists(settled))
+    found = list(missed.order_by("created_at", "pk").values_list("pk", flat=True)[: AT_ONCE + 1])
+    pks, was_all = found[:AT_ONCE], len(found) <= AT_ONCE
+    Delivery.objects.filter(endpoint=endpoint, event__in=pks).update(state=DeliveryState.WAITING, due_at=now, tries=0)
+    new = (
+        Delivery(merchant_id=endpoint.merchant_id, mode=endpoint.mode, event_id=pk, endpoint=endpoint, due_at=now)
+        for pk in pks
+    )
+    Delivery.objects.bulk_create(new, ignore_conflicts=True)
+    return len(pks), was_all
+
+
+def ping(endpoint: Endpoint) -> tuple[wire.Answer, int]:
+    """Send a signed ``ping`` now, enabled or not; the answer, and how many milliseconds it took. Nothing is kept."""
+    name = f"evt_{uuid.uuid4().hex}"
+    event = {"id": name, "type": "ping", "created_at": timestamp(timezone.now()), "sequence": 0, "mode": endpoint.mode}
+    body = json.dumps({**event, "data": {}}, separators=(",", ":"))
+    started = time.monotonic()
+    answer = wire.post(endpoint.url, body.encode(), signed_headers(endpoint, name, body, now=datetime.now(UTC)))
+    took = round((time.monotonic() - started) * 1000)
+    return wire.Answer(answer.status_code, mask_text(answer.text)), took

@@ -90,6 +90,8 @@ class Scope(models.TextChoices):
     CARDS = "cards:write"
     """Charge and remove saved cards."""
     SHIPMENTS = "shipments:write"
+    ENDPOINTS = "endpoints:write"
+    """Say where events are sent, and have them sent again."""
 
 
 class ApiKey(TenantRow):

@@ -388,6 +388,7 @@ class Event(AppendOnly):
 
     class Meta:
         ordering = ("order", "seq")
+        indexes = (models.Index(fields=("merchant", "mode", "-created_at", "-id"), name="event_tenant_newest"),)
         constraints = (models.UniqueConstraint(fields=("order", "seq"), name="event_seq_once"),)
 
     def __str__(self) -> str:

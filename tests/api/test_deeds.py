@@ -108,6 +108,15 @@ def test_a_refund_of_nonsense_names_the_field(api, payment, body):
     assert answer.json()["field"].startswith("amount")
 
 
+@pytest.mark.parametrize("reason", ["a\x00b", "card 4242 4242 4242 4242", "x" * 201, 5])
+def test_a_reason_that_must_not_be_kept_is_refused(api, payment, reason):
+    answer = deed(api, payment, "refunds", {"reason": reason})
+
+    assert (answer.status_code, answer.json()["field"]) == (422, "reason")
+    assert "4242" not in answer.content.decode()
+    assert not Refund.objects.exists()
+
+
 def test_one_key_refunds_once(api, payment):
     first, second = (deed(api, payment, "refunds", {"amount_minor": 400}, **{"Idempotency-Key": "r1"}) for _ in "12")
 
