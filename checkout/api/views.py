@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.operation import Operation
 
-from checkout.api import cards, endpoints, events, me, money, orders, parcels, problems
+from checkout.api import cards, endpoints, events, me, money, orders, parcels, problems, reading
 from checkout.api.bodies import Strict
 from checkout.api.document import document
 from checkout.api.problems import Problem
@@ -26,7 +27,7 @@ class Api(NinjaAPI):
 api = Api(
     title="Paydesk API",
     version="1",
-    description="Orders to be paid. Amounts are whole numbers of minor units.",
+    description="Orders to be paid. Amounts are whole numbers of minor units: 12.50 euro are 1250. Times are UTC.",
     docs_url=None,
     openapi_url=None,  # ours below answers GET only
     parser=Strict(),
@@ -37,6 +38,20 @@ api = Api(
 @api.get("/openapi.json", include_in_schema=False)
 def openapi(request: HttpRequest) -> HttpResponse:
     return JsonResponse(document(api))
+
+
+@api.get("/docs", include_in_schema=False)
+def docs(request: HttpRequest) -> HttpResponse:
+    """The same description as a page, for people."""
+    described = document(api)
+    context = {
+        "title": described["info"]["title"],
+        "description": described["info"]["description"],
+        "file": request.path.removesuffix("docs") + "openapi.json",
+        "chapters": reading.chapters(described),
+        "shapes": reading.shapes(described),
+    }
+    return HttpResponse(render_to_string("api/docs.html", context))
 
 
 for name, one in {

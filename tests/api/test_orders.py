@@ -469,7 +469,7 @@ def test_answers_are_what_the_openapi_file_says(api, merchant):
     assert set(paid.json()["payments"][0]) == set(PaymentAnswer.model_fields)
 
 
-@pytest.mark.parametrize("path", ["/api/", "/api/v1/", "/api/v1/orders/", "/api/v1/docs", "/api/v1/x/../orders"])
+@pytest.mark.parametrize("path", ["/api/", "/api/v1/", "/api/v1/orders/", "/api/v1/docs/", "/api/v1/x/../orders"])
 def test_what_is_not_there_is_a_problem_document_too(client, path):
     answer = client.get(path)
 
