@@ -173,7 +173,10 @@ class ParcelListAdmin(TenantAdmin):
             "may_confirm": made.state == State.CHECKED,
             "may_drop": made.state in {State.CHECKING, State.CHECKED, State.READING},
         }
-        return self.page(request, "admin/desk/parcel_list.html", {**context, **(extra_context or {})})
+        response = self.page(request, "admin/desk/parcel_list.html", {**context, **(extra_context or {})})
+        if made.is_at_work:
+            response["Refresh"] = "3"
+        return response
 
     def problems_view(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         """The rows that were not taken, with why."""

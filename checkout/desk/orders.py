@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -24,6 +26,7 @@ from django.utils.translation import gettext_lazy as _
 from checkout.desk import access, actions, cards, giving_back, parcels, show
 from checkout.desk.access import Act
 from checkout.desk.actions import CHECK_INTERVAL, Deed, refusal
+from checkout.desk.exporting import export_view
 from checkout.desk.overview import midnight_for
 from checkout.desk.story import story, who
 from checkout.desk.tenant import MerchantFilter, ModeFilter, TenantAdmin
@@ -187,7 +190,17 @@ class OrderAdmin(TenantAdmin):
             named = list(self.get_queryset(request).filter(_named(term)).values_list("pk", flat=True)[:2])
             if len(named) == 1:
                 return HttpResponseRedirect(reverse("admin:orders_order_change", args=named))
-        return super().changelist_view(request, extra_context)
+        context = {"tools": self._tools(request), **(extra_context or {})}
+        return super().changelist_view(request, context)
+
+    def _tools(self, request: HttpRequest) -> list[tuple[Any, str]]:
+        """What can be done with the list, as word and address. An export begins with the list's own filters."""
+        if not access.may(request.user, Act.EXPORT):
+            return []
+        kept = {name: request.GET[name] for name in ("merchant", "mode") if name in request.GET}
+        kept |= {"state": request.GET["status"]} if "status" in request.GET else {}
+        url = reverse("admin:orders_order_export")
+        return [(_("Export…"), f"{url}?{urlencode(kept)}" if kept else url)]
 
     @admin.display(description=_("Order"))
     def named(self, order: Order) -> SafeString:
@@ -221,6 +234,7 @@ class OrderAdmin(TenantAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
+            path("export/", wrap(partial(export_view, self)), name="orders_order_export"),
             path("<int:pk>/check/<int:target_pk>/", wrap(self.check_view), name="orders_order_check"),
             path("<int:pk>/<slug:deed>/<int:target_pk>/", wrap(self.deed_view), name="orders_order_deed"),
             *super().get_urls(),
