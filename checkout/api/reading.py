@@ -77,7 +77,8 @@ def _described(document: dict[str, Any], path: str, method: str, operation: dict
         description=_sentence(operation),
         scope=operation["security"][0]["BearerKey"][0],
         parameters=[
-            Field(one["name"], _kind(one["schema"]), one["required"], _sentence(one)) for one in operation["parameters"]
+            Field(one["name"], _kind(one["schema"]), one["required"], _sentence(one), _name(one["schema"]))
+            for one in operation["parameters"]
         ],
         body=_fields(body),
         example=json.dumps(_example(document, body), indent=2) if body else "",
@@ -130,7 +131,8 @@ def _kind(schema: dict[str, Any]) -> str:
 
 
 def _sentence(schema: dict[str, Any]) -> str:
-    return " ".join(str(schema.get("description", "")).split())
+    """Its description without the marks that stand for code."""
+    return " ".join(str(schema.get("description", "")).replace("`", "").split())
 
 
 def _example(document: dict[str, Any], schema: dict[str, Any]) -> Any:

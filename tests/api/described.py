@@ -106,7 +106,7 @@ def rows_of(merchant: Merchant, mode: str) -> dict[str, str]:
     capture = Capture.objects.create(**common, payment=payment, amount=1, source=Source.API, status="succeeded")
     refund = Refund.objects.create(**common, payment=payment, amount=1, source=Source.API, status="failed")
     consent = Consent.objects.create(
-        **common, order=order, customer_reference="c", purpose="one_click", wording="1", language="en"
+        **common, order=order, customer_reference="c", purpose="recurring", wording="1", language="en"
     )
     card = SavedCard.objects.create(
         **common,
