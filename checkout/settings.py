@@ -105,6 +105,8 @@ TEMPLATES = [
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
+# What shoppers are offered; `bin/messages --check` sees to it that each is complete. The desk speaks English.
+LANGUAGES = [("en", "English")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 # --------------------------------------------------------------------------------------------------------- database
