@@ -37,6 +37,7 @@ class _Lot:
 
 _lots: dict[tuple[int, str], _Lot] = {}
 _lock = threading.Lock()
+_taking = threading.Lock()
 
 
 def count(key: ApiKey, method: str) -> None:
@@ -59,13 +60,16 @@ def forget() -> None:
 def _granted(key: ApiKey, kind: str, limit: int, minute: int) -> bool:
     if _serve(key, kind, minute):
         return True
-    if _lot(key, kind, minute).is_last:
-        return False
-    size = _take(key, kind, limit, minute)
-    with _lock:
-        lot = _lot(key, kind, minute)
-        lot.left += max(0, size - 1)
-        lot.is_last = lot.is_last or not size
+    with _taking:  # one at a time: many at once would take many lots, and leave most of them unused
+        if _serve(key, kind, minute):
+            return True
+        if _lot(key, kind, minute).is_last:
+            return False
+        size = _take(key, kind, limit, minute)
+        with _lock:
+            lot = _lot(key, kind, minute)
+            lot.left += max(0, size - 1)
+            lot.is_last = not size
     return size > 0
 
 
