@@ -67,8 +67,8 @@ class Wish:
             rows = rows.filter(created_at__lt=datetime.combine(self.until + timedelta(days=1), time.min, zone))
         if self.state:
             rows = rows.filter(**{self.table.state: self.state})
-        rows = rows.annotate(**{f"sum_{name}": amount for name, amount in self.table.amounts.items()})
-        return rows
+        summed: QuerySet[Any] = rows.annotate(**{f"sum_{name}": amount for name, amount in self.table.amounts.items()})
+        return summed
 
 
 def totals(wish: Wish) -> list[Cells]:

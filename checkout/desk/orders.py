@@ -8,12 +8,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, Q, QuerySet, TextField
+from django.db.models import Exists, Model, OuterRef, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
@@ -23,7 +22,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from checkout.desk import access, actions, cards, giving_back, parcels, show
+from checkout.desk import access, actions, cards, finding, giving_back, parcels, show
 from checkout.desk.access import Act
 from checkout.desk.actions import CHECK_INTERVAL, Deed, refusal
 from checkout.desk.exporting import export_view
@@ -91,8 +90,8 @@ class ProviderFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
             return queryset
-        payments = Payment.objects.filter(account__provider=self.value())
-        return queryset.filter(pk__in=payments.values("order_id"))
+        accounts = list(ProviderAccount.objects.filter(provider=self.value()).values_list("pk", flat=True))
+        return queryset.filter(Exists(Payment.objects.filter(order=OuterRef("pk"), account__in=accounts)))
 
 
 class CreatedFilter(admin.SimpleListFilter):
@@ -153,7 +152,8 @@ class OrderAdmin(TenantAdmin):
     see = Act.SEE_ORDERS
     nothing_here = _("No orders yet. Your shop makes them through the API; each one gets a page where it can be paid.")
     search_help_text = _(
-        "Our id, your reference, a payment or provider reference, an e-mail address, a card's last four"
+        "Our id, your reference, a payment or provider reference, a tracking number, an e-mail address, "
+        "a card's last four"
     )
     search_fields = ("reference",)
     list_display = ("named", "amount_", "status_", "attempts", "method", "created")
@@ -181,17 +181,22 @@ class OrderAdmin(TenantAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         term = search_term.strip()
-        return (queryset.filter(_matching(term)) if term else queryset), False
+        if not term:
+            return queryset, False
+        return queryset.filter(pk__in=finding.matching(term, self._merchants(request))), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list; a pasted id that names exactly one order leads straight to it."""
         term = request.GET.get("q", "").strip()
         if term and set(request.GET) == {"q"} and self.has_view_permission(request):
-            named = list(self.get_queryset(request).filter(_named(term)).values_list("pk", flat=True)[:2])
+            named = finding.named(term, self._merchants(request))
             if len(named) == 1:
-                return HttpResponseRedirect(reverse("admin:orders_order_change", args=named))
+                return HttpResponseRedirect(reverse("admin:orders_order_change", args=list(named)))
         context = {"tools": self._tools(request), **(extra_context or {})}
         return super().changelist_view(request, context)
+
+    def _merchants(self, request: HttpRequest) -> list[int]:
+        return list(access.merchants(request.user, self.see).values_list("pk", flat=True))
 
     def _tools(self, request: HttpRequest) -> list[tuple[Any, str]]:
         """What can be done with the list, as word and address. An export begins with the list's own filters."""
@@ -388,34 +393,6 @@ class OrderAdmin(TenantAdmin):
         if request.method == "POST":
             context |= _compare(payment, actor=access.actor(request.user))
         return self.page(request, "admin/desk/check.html", context)
-
-
-# ------------------------------------------------------------------------------------------------------------ searching
-
-
-def _named(term: str) -> Q:
-    """Orders that ``term`` names by itself: an id or a reference, whole."""
-    payments = Payment.objects.filter(Q(reference=term.upper()) | Q(provider_reference=term))
-    found = Q(reference=term) | Q(pk__in=payments.values("order_id"))
-    try:
-        found |= Q(public_id=UUID(term)) | Q(payments__public_id=UUID(term))
-    except ValueError:
-        pass
-    for kind in (Capture, Refund, Cancellation):
-        rows = kind._default_manager.filter(Q(reference=term.upper()) | Q(provider_reference=term))
-        found |= Q(pk__in=rows.values("payment__order_id"))
-    return found
-
-
-def _matching(term: str) -> Q:
-    """Orders that ``term`` may mean, judged by its shape, so that each search reads one narrow thing."""
-    found = _named(term) | Q(reference__startswith=term)
-    if "@" in term:
-        found |= Q(customer__email__iexact=term)
-    digits = term.lstrip("•* ")
-    if re.fullmatch(r"\d{4}", digits):
-        found |= Q(pk__in=Payment.objects.filter(card_last4=digits).values("order_id"))
-    return found
 
 
 # ----------------------------------------------------------------------------------------------------- what is shown
