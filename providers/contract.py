@@ -177,6 +177,8 @@ class Method:
     """What the card form insists on, beside the number."""
     optional: frozenset[CardField] = frozenset()
     """What it asks for and can do without: some cards have it."""
+    brands: frozenset[str] = frozenset()
+    """Card brands that it takes, as ``Card.brand`` names them; empty for all that the form knows."""
     currencies: frozenset[str] | None = None
     """Currencies it can take; None for any."""
     minimum: int = 1

@@ -71,6 +71,11 @@ def brands() -> tuple[Brand, ...]:
     )
 
 
+def accepted(wanted: frozenset[str]) -> tuple[Brand, ...]:
+    """The brands of these names; all of them when none is named."""
+    return tuple(brand for brand in brands() if not wanted or brand.brand in wanted)
+
+
 def brand_of(digits: str) -> Brand | None:
     """The scheme that claims the longest part of the number's beginning; None when nobody does."""
     best = max(brands(), key=lambda brand: brand.match(digits))

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -39,10 +39,7 @@ MESSAGES = {
     "number_short": _("Enter the whole card number: some digits are missing."),
     "number_long": _("Enter the card number again: it has too many digits."),
     "number_wrong": _("Check the card number: at least one digit is wrong."),
-    "number_brand": format_lazy(
-        _("This kind of card is not accepted here. Use {brands}."),
-        brands=", ".join(brand.label for brand in cards.brands()),
-    ),
+    "number_brand": _("This kind of card is not accepted here. Use {brands}."),
     "expiry_required": _("Enter the expiry date that is printed on your card."),
     "expiry_format": _("Enter the expiry date as month and year, for example 04 / 30."),
     "expiry_past": _("This card has expired. Use another card, or check the date."),
@@ -89,6 +86,7 @@ class CardForm(forms.Form):
 
     def __init__(self, method: Method, data: Mapping[str, Any] | None = None, **options: Any) -> None:
         super().__init__(data, **options)
+        self.accepted = cards.accepted(method.brands)
         for name in CardField:
             if name not in method.required | method.optional:
                 del self.fields[name]
@@ -107,8 +105,9 @@ class CardForm(forms.Form):
         brand = cards.brand_of(digits)
         if (brand is None or brand.luhn) and not cards.passes_check_digit(digits):
             raise forms.ValidationError(MESSAGES["number_wrong"])
-        if brand is None:
-            raise forms.ValidationError(MESSAGES["number_brand"])
+        if brand not in self.accepted:
+            raise forms.ValidationError(_brand_message(self.accepted))
+        assert brand is not None  # noqa: S101 - it is one of them
         if len(digits) not in brand.lengths:
             too_short = len(digits) < max(brand.lengths)
             raise forms.ValidationError(MESSAGES["number_short" if too_short else "number_long"])
@@ -266,11 +265,17 @@ def _is_name(text: str) -> bool:
     return sum(character.isdecimal() for character in text) <= _MOST_DIGITS_IN_A_NAME
 
 
-def script_settings() -> str:
+def _brand_message(accepted: Sequence[cards.Brand]) -> str:
+    return str(MESSAGES["number_brand"]).format(brands=", ".join(brand.label for brand in accepted))
+
+
+def script_settings(accepted: Sequence[cards.Brand]) -> str:
     """What the page's script needs to judge as the server does: the brand table and the messages, as JSON."""
+    names = {brand.brand for brand in accepted}
+    messages = {name: str(message) for name, message in MESSAGES.items()}
     settings: dict[str, Any] = {
-        "brands": cards.table(),
-        "messages": {name: str(message) for name, message in MESSAGES.items()},
+        "brands": [row for row in cards.table() if row["brand"] in names],
+        "messages": {**messages, "number_brand": _brand_message(accepted)},
         "either": gettext("3 or 4"),
         "hints": {3: gettext("3 digits on the back of your card"), 4: gettext("4 digits on the front of your card")},
     }

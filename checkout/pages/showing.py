@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
 from checkout.orders.models import Order, Payment
-from checkout.pages import cards, display, forms, steps, texts, ways
+from checkout.pages import display, forms, steps, texts, ways
 from checkout.pages.screens import UNPAID, Screen
 from checkout.pages.visits import Visit
 
@@ -171,8 +171,8 @@ def _choice(visit: Visit, form: forms.CardForm | None, saved_form: forms.SavedCa
         "asks_cvc": settings.CARD_FORM,
         "can_keep_card": choice.can_keep_card,
         "form": form,
-        "brands": cards.brands(),
-        "script_settings": forms.script_settings(),
+        "brands": form.accepted if form else (),
+        "script_settings": forms.script_settings(form.accepted) if form else "",
     }
 
 

@@ -32,6 +32,7 @@ CURRENCY = "CNY"
 MINIMUM, MAXIMUM = 1, 100_000_000_00
 """Of an amount, in fen."""
 
+CARD_BRAND = "unionpay"  # cards issued in mainland China
 CARD_METHOD, CASHIER_METHOD = "card", "cashier"
 
 SESSION_SECONDS = (300, 7 * 24 * 3600)  # valid_order defaults to seven days; no shortest time is stated (assumed)

@@ -154,6 +154,7 @@ class Provider(contract.Provider):
             takes_card=True,
             required=frozenset({CardField.HOLDER, CardField.ID_NUMBER, CardField.PHONE}),
             optional=frozenset({CardField.EXPIRY, CardField.CVC}),  # credit cards have them
+            brands=frozenset({mapping.CARD_BRAND}),
             currencies=frozenset({mapping.CURRENCY}),
             minimum=mapping.MINIMUM,
             maximum=mapping.MAXIMUM,

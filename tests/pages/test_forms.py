@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 import pytest
 import time_machine
 
+from checkout.pages import cards
 from checkout.pages.forms import MESSAGES, CardForm, new_token, script_settings, submission
 from providers.contract import CardField, Method
 from tests import factories
@@ -61,7 +62,9 @@ def test_all_mistakes_are_found_at_once_in_the_order_of_the_form():
     ],
 )
 def test_a_wrong_number_says_what_is_wrong(number, message):
-    assert mistakes(number=number)["number"] == said(message)
+    brands = ", ".join(brand.label for brand in cards.brands())
+
+    assert mistakes(number=number)["number"] == [text.format(brands=brands) for text in said(message)]
 
 
 @pytest.mark.parametrize("number", ["4242-4242-4242-4242", "4242.4242.4242.4242", " 4242\u00a04242 4242 4242 "])
@@ -206,7 +209,7 @@ def test_a_token_belongs_to_one_order_and_one_way_to_pay(order, merchant):
 
 
 def test_the_script_gets_the_table_that_the_server_uses():
-    assert '"brand":"visa"' in script_settings()
+    assert '"brand":"visa"' in script_settings(cards.brands())
 
 
 # ------------------------------------------------------------------------------------------- what some cards alone have
@@ -235,3 +238,12 @@ def test_what_was_left_out_can_be_demanded_after_all():
 
     assert not form.is_valid()
     assert [field for field, _ in form.links] == ["card-expiry"]
+
+
+def test_a_method_that_takes_one_scheme_says_so():
+    method = Method("bankcard", takes_card=True, brands=frozenset({"unionpay"}))
+
+    form = CardForm(method, {**CARD, "number": "4242424242424242"})
+
+    assert form.errors["number"] == ["This kind of card is not accepted here. Use UnionPay."]
+    assert '"brand":"visa"' not in script_settings(form.accepted)
