@@ -30,6 +30,7 @@ WHAT: Mapping[str, object] = {
     "order.failed": _("Order failed: no tries left"),
     "payment.started": _("Attempt started"),
     "payment.pending": _("Attempt sent"),
+    "payment.code_sent": _("A code was sent to the shopper"),
     "payment.authorised": _("Money is held"),
     "payment.captured": _("Money was taken"),
     "payment.succeeded": _("Success announced"),
@@ -95,7 +96,7 @@ TONES: Mapping[str, str] = {
 }
 
 _WEBHOOK = re.compile(r"\bwebhook (\d+)")
-_REFERENCE = re.compile(r"\b([PR][0-9A-F]{5})[0-9A-F]{20}\b")
+_REFERENCE = re.compile(r"\b([PRT][0-9A-F]{5})[0-9A-F]{20}\b")
 _STAFF = re.compile(r"\bstaff:\d+")
 
 
