@@ -106,7 +106,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 # What shoppers are offered; `bin/messages --check` sees to it that each is complete. The desk speaks English.
-LANGUAGES = [("en", "English")]
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("fr", "Français"), ("es", "Español")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 # --------------------------------------------------------------------------------------------------------- database
