@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
@@ -65,16 +63,26 @@ def number_locale() -> Locale:
 
 def choose_language(wishes: Iterable[str]) -> str:
     """The first wish that we have texts for, region and all; the default language when there is none."""
-    offered = {settings.LANGUAGE_CODE.partition("-")[0], *languages()}
-    for wish in wishes:
-        tag = wish.replace("_", "-").lower()
-        if tag.partition("-")[0] in offered:
-            return tag
-    return str(settings.LANGUAGE_CODE)
+    return next(filter(None, map(offered_language, wishes)), str(settings.LANGUAGE_CODE))
 
 
-@cache
-def languages() -> frozenset[str]:
-    """Languages with a catalogue of ours; Django's own would give pages half in one language and half in another."""
-    found = (path for folder in settings.LOCALE_PATHS for path in Path(folder).glob("*/LC_MESSAGES/django.mo"))
-    return frozenset(path.parent.parent.name.partition("_")[0].lower() for path in found)
+def offered_language(wish: str) -> str:
+    """A BCP 47 tag as Django and babel both understand it; empty for a language that we do not offer."""
+    locale = _locale_of(wish)
+    tags = {tag.partition("-")[0]: tag for tag, _ in settings.LANGUAGES}
+    tag = tags.get(locale.language, "") if locale else ""
+    script = tag.partition("-")[2]
+    if locale and script:  # whoever reads traditional characters is not served by simplified ones
+        return tag if (locale.script or script).lower() == script else ""
+    return f"{tag}-{locale.territory}".lower() if locale and locale.territory and tag else tag
+
+
+def _locale_of(wish: str) -> Locale | None:
+    """The locale that a tag means; that of its language alone where there is none for the whole, as for ``fr-JP``."""
+    tag = wish.replace("_", "-")
+    for part in (tag, tag.partition("-")[0]):
+        try:
+            return Locale.parse(part, sep="-")
+        except (UnknownLocaleError, ValueError):
+            continue
+    return None

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
 from checkout.orders import operations, saved_cards
@@ -19,7 +18,7 @@ from checkout.orders.saved_cards import Agreement
 from checkout.pages import forms, steps, texts
 from checkout.pages.browsers import browser_of
 from checkout.pages.screens import Screen
-from checkout.pages.showing import ANOTHER, redirect, refuse, swap
+from checkout.pages.showing import redirect, refuse, swap
 from checkout.pages.visits import Visit
 from checkout.pages.ways import SavedWay, sends_code
 from providers.contract import Customer
@@ -96,7 +95,7 @@ def _once_more(visit: Visit) -> HttpResponse:
     if offer is None:
         return refuse(visit, texts.not_offered())
     if offer.takes_card:  # it was typed, and what was typed is not kept
-        return redirect(visit, f"{visit.page_url}?{ANOTHER}#card")
+        return redirect(visit, f"{visit.another_url}#card")
     return _start(visit, offer, submission, typed={})
 
 
@@ -151,7 +150,7 @@ def _follow(visit: Visit, payment: Payment, *, typed: dict[str, Any]) -> HttpRes
     if payment.is_waiting and payment.step == Step.REDIRECT:
         return redirect(visit, payment.step_data["url"])
     if payment.is_waiting and payment.step == Step.POST_FORM:
-        return redirect(visit, reverse("pages:go", args=(visit.order.page_token, payment.public_id)))
+        return redirect(visit, visit.address("pages:go", visit.order.page_token, payment.public_id))
     visit.look_again()
     if visit.is_htmx and visit.screen is Screen.DECLINED and typed:
         # Only the message is swapped, so what the shopper typed stays in the fields.

@@ -12,23 +12,19 @@ from urllib.parse import urlencode, urlsplit
 from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
 from checkout.orders.models import Order, Payment
 from checkout.pages import display, forms, steps, texts, ways
 from checkout.pages.screens import UNPAID, Screen
-from checkout.pages.visits import Visit
+from checkout.pages.visits import ANOTHER, LANGUAGE, Visit
 
 STOP_POLLING = 286
 """htmx's own status: swap this in and ask no more."""
 
 ASK_AFTER = timedelta(seconds=10)
 """How old an attempt without outcome is before its page asks the provider, and how long until it asks again."""
-
-ANOTHER = "another"
-"""In the query of a page that awaits a code or a scan: show the other ways to pay instead."""
 
 
 def page(visit: Visit) -> HttpResponse:
@@ -127,7 +123,8 @@ def context_of(
         "accent": order.merchant.accent_colour.lstrip("#").lower(),
         "message": message,
         "page_url": visit.page_url,
-        "another_url": f"{visit.page_url}?{ANOTHER}",
+        "another_url": visit.another_url,
+        "link_language": visit.link_language,
         "title": texts.title(screen, is_error=is_error, is_test=order.mode == "test", **names),
     }
     if is_choosing:
@@ -191,7 +188,7 @@ def _continue_url(visit: Visit) -> str:
         return ""
     match visit.screen:
         case Screen.RESUME:
-            return reverse("pages:go", args=(visit.order.page_token, visit.payment.public_id))
+            return visit.address("pages:go", visit.order.page_token, visit.payment.public_id)
         case Screen.CODE:
             return "" if steps.is_dead(visit.payment) else visit.page_url
         case Screen.QR:
@@ -218,17 +215,19 @@ class Wait:
     """Seconds, as the browser counts them; they choose only the rhythm and the words."""
     seen: str = ""
     """Which QR code the page shows."""
+    language: str = ""
+    """What the link asked for."""
 
     @classmethod
     def of(cls, visit: Visit) -> Wait:
         text = visit.request.GET.get("waited", "0")
         waited = min(int(text), 3600) if re.fullmatch(r"[0-9]{1,6}", text) else 0
-        return cls(visit.poll_url, waited, _seen(visit))
+        return cls(visit.poll_path, waited, _seen(visit), visit.link_language)
 
     @property
     def url(self) -> str:
         query = {"waited": self.waited + self.delay} | ({"seen": self.seen} if self.seen else {})
-        return f"{self.address}?{urlencode(query)}"
+        return f"{self.address}?{urlencode(query | self._language)}"
 
     @property
     def delay(self) -> int:
@@ -240,8 +239,13 @@ class Wait:
         return max(5, self.delay)
 
     @property
-    def next_without_script(self) -> int:
-        return self.waited + self.delay_without_script
+    def next_without_script(self) -> str:
+        """The same page again."""
+        return f"?{urlencode({'waited': self.waited + self.delay_without_script} | self._language)}"
+
+    @property
+    def _language(self) -> dict[str, str]:
+        return {LANGUAGE: self.language} if self.language else {}
 
     @property
     def is_long(self) -> bool:

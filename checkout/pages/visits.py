@@ -21,6 +21,15 @@ from checkout.pages.ways import Ways
 WIDEST_FIELD = 300
 """Characters of a browser's header that are read, and that go to a provider."""
 
+WIDEST_TAG = 35
+"""Characters that a language tag may have (RFC 5646, section 4.4)."""
+
+LANGUAGE = "lang"
+"""In the query of a page: the language to show it in, where the order names none."""
+
+ANOTHER = "another"
+"""In the query of a page that awaits a code or a scan: show the other ways to pay instead."""
+
 
 @dataclass
 class Visit:
@@ -60,20 +69,36 @@ class Visit:
 
     @property
     def language(self) -> str:
-        """Order, then browser, then merchant."""
+        """Order, then link, then browser, then merchant."""
         header = self.request.headers.get("Accept-Language", "")[:WIDEST_FIELD]
         browser = [tag for tag, _ in parse_accept_lang_header(header)]
-        return display.choose_language([self.order.locale, *browser, self.order.merchant.locale])
+        return display.choose_language([self.order.locale, self.link_language, *browser, self.order.merchant.locale])
+
+    @property
+    def link_language(self) -> str:
+        """What ``?lang=`` asks for, if we offer it; our own links and forms hand it on, a provider does not."""
+        return display.offered_language(self.request.GET.get(LANGUAGE, "")[:WIDEST_TAG])
 
     @property
     def page_url(self) -> str:
-        return reverse("pages:pay", args=(self.order.page_token,))
+        return self.address("pages:pay", self.order.page_token)
 
     @property
-    def poll_url(self) -> str:
+    def another_url(self) -> str:
+        """The page with the other ways to pay, while a code or a scan is awaited."""
+        return self.address("pages:pay", self.order.page_token, query=(ANOTHER,))
+
+    @property
+    def poll_path(self) -> str:
         if self.return_token:
             return reverse("pages:return", args=(self.return_token,))
         return reverse("pages:status", args=(self.order.page_token,))
+
+    def address(self, name: str, *args: object, query: tuple[str, ...] = ()) -> str:
+        """One of this order's addresses, in the language that the link asked for."""
+        words = (*query, *((f"{LANGUAGE}={self.link_language}",) if self.link_language else ()))
+        path = reverse(name, args=args)
+        return f"{path}?{'&'.join(words)}" if words else path
 
     @cached_property
     def ways(self) -> Ways:
