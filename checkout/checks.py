@@ -137,6 +137,13 @@ def _payments() -> Iterator[CheckMessage]:
                 hint="Leave the variable out to get its default.",
                 id="paydesk.E015",
             )
+    for name in ("API_READS_PER_MINUTE", "API_WRITES_PER_MINUTE"):
+        if getattr(settings, name) < 0:
+            yield Error(
+                f"{name} is {getattr(settings, name)}; it is a number of requests, or 0 for any number.",
+                hint="Leave the variable out to get its default.",
+                id="paydesk.E018",
+            )
 
 
 def _services() -> Iterator[CheckMessage]:

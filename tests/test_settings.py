@@ -144,6 +144,7 @@ WRONG = {
     "paydesk.E015": {"PROVIDER_READ_SECONDS": 0},
     "paydesk.E016": {"DATABASES": {"default": {"ENGINE": "django.db.backends.mysql"}}},
     "paydesk.E017": {"CELERY_BROKER_URL": "sqs://queue"},
+    "paydesk.E018": {"API_READS_PER_MINUTE": -1},
     "paydesk.W001": {"TRUSTED_PROXIES": ["192.0.2.1"]},
     "paydesk.W002": {"DEBUG": True, "PLAYGROUND": True},
     "paydesk.W003": {},
