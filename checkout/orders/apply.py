@@ -312,6 +312,10 @@ def _climb(payment: Payment, report: PaymentReport, *, road: Road, cause: str) -
         elif payment.status == Status.AUTHORISED and payment.held:
             payment.inquiries, payment.schedule_from = 0, timezone.now()
             _ask_soon(payment, delay=schedule.wait(schedule.HELD, 0))
+        elif status is Status.EXPIRED:
+            # Whoever paid in the last second may be booked after it: listened to, as if we had given it up ourselves.
+            payment.inquiries, payment.schedule_from = 0, timezone.now()
+            _ask_soon(payment, delay=schedule.wait(schedule.LISTENING, 0))
         elif not any(_in_flight(payment, Capture)):
             payment.due_at = None
             payment.save(update_fields=("due_at",))

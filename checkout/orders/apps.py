@@ -9,7 +9,13 @@ class OrdersConfig(AppConfig):
 
     def ready(self) -> None:
         from checkout import work
-        from checkout.orders import checks, operations, saved_cards, shipping  # noqa: F401 - checks register themselves
+        from checkout.orders import (
+            checks,  # noqa: F401 - they register themselves
+            execution,
+            operations,
+            saved_cards,
+            shipping,
+        )
         from checkout.orders.models import (
             Cancellation,
             Capture,
@@ -23,6 +29,6 @@ class OrdersConfig(AppConfig):
         work.register(work.Queue("payments", Payment.objects.all, operations.inquire_due))
         work.register(work.Queue("orders", Order.objects.all, operations.expire_due))
         for name, kind in (("captures", Capture), ("refunds", Refund), ("cancellations", Cancellation)):
-            work.register(work.Queue(name, kind._default_manager.all, partial(operations.execute, kind)))
+            work.register(work.Queue(name, kind._default_manager.all, partial(execution.execute, kind)))
         work.register(work.Queue("uploads", TrackingUpload.objects.all, shipping.upload_due))
         work.register(work.Queue("saved_cards", SavedCard.objects.all, saved_cards.revoke_due))

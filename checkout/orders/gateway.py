@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.http import Http404
 
 import providers
@@ -78,6 +79,12 @@ def subscribe(account: ProviderAccount) -> Subscription:
         account.set_credentials({**account.credentials, **subscription.credentials})
         account.save(update_fields=("sealed_credentials",))
     return subscription
+
+
+def release_connection() -> None:
+    """Give a pooled connection back before waiting for a provider: a slow one must not empty the pool."""
+    if not connection.in_atomic_block and connection.settings_dict.get("OPTIONS", {}).get("pool"):
+        connection.close()
 
 
 def account_or_404(slug: str, webhook_id: UUID) -> tuple[ProviderAccount, Provider]:

@@ -1,6 +1,6 @@
 """The row is the intent: decide whether an operation may be asked for, speak for its amount, save the row.
 
-Nothing is called here. The row is due at once, and ``operations.execute`` does the asking. Every function expects the
+Nothing is called here. The row is due at once, and ``execution.execute`` does the asking. Every function expects the
 order to be locked and runs in that transaction, so two people cannot give the same money back twice.
 """
 

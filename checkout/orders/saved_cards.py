@@ -144,7 +144,9 @@ def revoke_due(pk: int) -> None:
         SavedCard.objects.filter(pk=pk).update(due_at=None)
         return
     try:
-        gateway.connect(card.account).remove_card(stored_card(card), payer=card.payer)
+        provider = gateway.connect(card.account)
+        gateway.release_connection()
+        provider.remove_card(stored_card(card), payer=card.payer)
     except (ProviderError, gateway.AccountUnusable) as error:
         logger.warning("card_not_revoked card=%s error=%s", pk, type(error).__name__)
         delay = None if isinstance(error, Rejected) else wait(REVOKE, card.tries)

@@ -165,6 +165,7 @@ def upload_due(pk: int) -> None:
     by_reference = {upload.reference: upload for upload in uploads}
     try:
         provider = gateway.connect(account)
+        gateway.release_connection()
         reports = provider.upload_tracking([messages.tracking_request(upload) for upload in uploads])
     except (Rejected, gateway.AccountUnusable) as error:
         code = getattr(error, "code", UNUSABLE)

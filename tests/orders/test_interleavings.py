@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from checkout import work
-from checkout.orders import operations
+from checkout.orders import execution, operations
 from checkout.orders.operations import AlreadyInProgress, NotPayable
 from tests.factories import a_payment, an_event, an_order
 from tests.orders.invariants import check_order
@@ -137,7 +137,7 @@ def test_a_refund_whose_answer_was_lost(merchant, account, bank, clock):
             "other's webhook": lambda: work.run_one(
                 "inbox", an_event(account, charge.operation_notice("r2", other)).pk
             ),
-            "follow-up": lambda: operations.execute(type(refund), refund.pk),
+            "follow-up": lambda: execution.execute(type(refund), refund.pk),
         }
 
     roads = ("inquiry", "refund's webhook", "other's webhook", "follow-up")
@@ -159,7 +159,7 @@ def test_a_capture_whose_answer_was_lost(merchant, account, bank, clock):
         return payment.order, {
             **roads_of(account, charge, payment.order, payment),
             "capture's webhook": lambda: work.run_one("inbox", an_event(account, ours).pk),
-            "follow-up": lambda: operations.execute(type(capture), capture.pk),
+            "follow-up": lambda: execution.execute(type(capture), capture.pk),
         }
 
     roads = ("webhook", "inquiry", "capture's webhook", "follow-up")

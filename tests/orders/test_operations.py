@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkout.orders import operations
+from checkout.orders import execution, operations
 from checkout.orders.intents import NotAllowed
 from checkout.orders.models import Capture, Refund
 from tests.factories import a_payment, an_account, an_order, work_until_quiet
@@ -499,7 +499,7 @@ def test_an_operation_that_is_done_is_left_alone(paid, bank):
     refund = operations.refund(paid)
     bank.calls.clear()
 
-    operations.execute(Refund, refund.pk)
+    execution.execute(Refund, refund.pk)
 
     assert bank.calls == []
     assert totals(paid)[2] == 1000

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from checkout.merchants.models import ProviderAccount
-from checkout.orders import gateway, operations
+from checkout.orders import execution, gateway, operations
 from checkout.orders.models import Order, Payment
 from checkout.webhooks import inbox
 from checkout.webhooks.models import State, WebhookEvent
@@ -186,7 +186,7 @@ class Theirs:
         """What the sweep does in time: ask about the payment, and carry on what is in flight."""
         payment = operations.inquire(fresh(self.payment), cause="test")
         for row in (*payment.captures.all(), *payment.refunds.all()):
-            operations.execute(type(row), row.pk)
+            execution.execute(type(row), row.pk)
         work_until_quiet()
 
     # ----------------------------------------------------------------------------------------------------- what we know
