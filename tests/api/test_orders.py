@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from cryptography.fernet import Fernet
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -417,6 +418,16 @@ def test_a_cancellation_whose_process_died_may_be_repeated_after_a_minute(api, m
     assert api.post(path, body="", **{"Idempotency-Key": "k1"}).status_code == 409
     IdempotencyRecord.objects.update(created_at=timezone.now() - timedelta(seconds=61))
     assert api.post(path, body="", **{"Idempotency-Key": "k1"}).json()["status"] == "cancelled"
+
+
+def test_an_answer_whose_key_was_thrown_away_is_not_given_again_and_nothing_is_done_twice(api, settings):
+    api.post(**{"Idempotency-Key": "k1"})
+    settings.SEAL_KEYS = [Fernet.generate_key().decode()]
+
+    again = api.post(**{"Idempotency-Key": "k1"})
+
+    assert (again.status_code, again.json()["code"]) == (409, "idempotency_unreadable")
+    assert Order.objects.count() == 1
 
 
 def test_cancelling_twice_is_as_good_as_once(api, merchant):
