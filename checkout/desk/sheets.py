@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import html
 import io
 import re
 import tempfile
@@ -18,7 +19,6 @@ from decimal import Decimal, InvalidOperation
 from itertools import chain
 from typing import IO, Any
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 from django.utils.translation import gettext
 
@@ -356,7 +356,7 @@ def _written(cell: Cell) -> str:
     if cell is None or cell == "":
         return "<c/>"
     if isinstance(cell, str) or not -(10**15) < cell < 10**15:  # a workbook keeps fifteen figures of a number
-        text = escape(_ILLEGAL.sub("", safe(str(cell))))
+        text = html.escape(_ILLEGAL.sub("", safe(str(cell))))
         return f'<c t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
     return f"<c><v>{cell}</v></c>"
 
