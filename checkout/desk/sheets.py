@@ -356,7 +356,7 @@ def _written(cell: Cell) -> str:
     if cell is None or cell == "":
         return "<c/>"
     if isinstance(cell, str) or not -(10**15) < cell < 10**15:  # a workbook keeps fifteen figures of a number
-        text = html.escape(_ILLEGAL.sub("", safe(str(cell))))
+        text = html.escape(_ILLEGAL.sub("", safe(str(cell))), quote=False)
         return f'<c t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
     return f"<c><v>{cell}</v></c>"
 
