@@ -185,6 +185,10 @@ def needs(*capabilities: Capability) -> Callable[[Test], Test]:
     return only_if(lambda kit: set(capabilities) <= kit.provider_class.capabilities)
 
 
+COUNTED = re.compile(r"\b(?:ms|account|payment|order|event|delivery|refund|capture|cancellation|pk)=\d+")
+"""Durations and row numbers in a log line, any of which may happen to be the security code."""
+
+
 class ProviderConformance:
     """Tests for one provider. What a subclass has to say stands first."""
 
@@ -391,7 +395,8 @@ class ProviderConformance:
 
     def assert_clean(self, text: str) -> None:
         assert not [found for found in self.canaries() if found in text]
-        assert not re.search(rf"(?<!ms=)(?<!of )\b{CVC}\b", text)
+        text = COUNTED.sub("", text)
+        assert not re.search(rf"(?<!of )\b{CVC}\b", text)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take away the tests that do not concern this provider."""
